@@ -1,0 +1,37 @@
+"""The configuration of a lake: typed, frozen, and wrong only with file and line.
+
+    settings = conf.load()
+    settings.source("payments").files.format
+
+Reads the files packaged here and those of `CLM_CONF` over them.
+"""
+
+from __future__ import annotations
+
+from conf.errors import ConfError, Fault
+from conf.loader import load
+from conf.settings import (
+    Backfill,
+    CohortSettings,
+    LakeSettings,
+    QualitySettings,
+    Settings,
+    SparkSettings,
+)
+from conf.source import ColumnType, Files, Limits, Source
+
+__all__ = [
+    "Backfill",
+    "CohortSettings",
+    "ColumnType",
+    "ConfError",
+    "Fault",
+    "Files",
+    "LakeSettings",
+    "Limits",
+    "QualitySettings",
+    "Settings",
+    "Source",
+    "SparkSettings",
+    "load",
+]

@@ -1,0 +1,178 @@
+"""The settings of one lake: everything `conf.load` resolves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from conf.errors import ConfError, Fault, hint
+from conf.model import Frozen, Text, Zone, spelt
+from conf.source import Source
+
+Days = Annotated[int, Field(ge=0)]
+# A window is read off the activity mask of 128 days, up to a month (a hop) after it closed.
+MASK_DAYS = 128
+HOP_DAYS = 31
+
+
+class LakeSettings(Frozen):
+    """The lake: where it lies, and what may not change once it holds data.
+
+    `root` is an absolute path or the URL of an object store. `close_after` is how many days after its last day
+    a retention window closes.
+    """
+
+    root: Text = "lake"
+    zone: Zone
+    currency: Annotated[str, spelt(r"[A-Z]{3}", "three capital letters (ISO 4217)")]
+    # At most 39: days 90 to 119 after the first of 60 dates must still stand in the mask (mart.upgrade_retention).
+    close_after: Annotated[int, Field(ge=0, le=39)]
+
+
+class SparkSettings(Frozen):
+    """How Spark is started. An empty `master` or `driver_memory` is left to spark-submit."""
+
+    master: str = ""
+    driver_memory: str = ""
+    shuffle_partitions: Annotated[int, Field(ge=1)]
+    conf: dict[str, str] = {}
+
+    @field_validator("conf", mode="before")
+    @classmethod
+    def _names_are_quoted(cls, conf: Any) -> Any:
+        for name, value in conf.items() if isinstance(conf, dict) else ():
+            if isinstance(value, dict):
+                raise ValueError(f'{name} is a table; write names in quotes: "spark.sql.ansi.enabled" = "true"')
+        return conf
+
+
+class QualitySettings(Frozen):
+    """When the volume of a day is out of the ordinary.
+
+    `volume_band` is the lowest and highest share of the median of the same weekdays in the last
+    `volume_history_weeks`; below `volume_min_weeks` of history nothing is said.
+    """
+
+    volume_band: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
+    volume_history_weeks: Annotated[int, Field(ge=1)]
+    volume_min_weeks: Annotated[int, Field(ge=1)]
+    volume_severity: Literal["warn", "fail"]
+
+    @field_validator("volume_band")
+    @classmethod
+    def _low_then_high(cls, band: tuple[float, float]) -> tuple[float, float]:
+        if band[0] > band[1]:
+            raise ValueError(f"the lower bound {band[0]} is above the upper {band[1]}")
+        return band
+
+    @model_validator(mode="after")
+    def _history_is_long_enough(self) -> Self:
+        if self.volume_min_weeks > self.volume_history_weeks:
+            raise ValueError("volume_min_weeks is more than volume_history_weeks, so nothing would ever be said")
+        return self
+
+
+class CohortSettings(Frozen):
+    """Which retention is measured: days n, windows of days a to b, and months 0 to `calendar_month`."""
+
+    n_day: tuple[Days, ...]
+    bracket: tuple[tuple[Days, Days], ...]
+    unbounded: tuple[tuple[Days, Days], ...]
+    calendar_month: Days
+    slices: tuple[Literal["first_product"], ...]
+
+    @field_validator("bracket", "unbounded")
+    @classmethod
+    def _first_then_last(cls, windows: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        for first, last in windows:
+            if first > last:
+                raise ValueError(f"[{first}, {last}] ends before it begins")
+        return windows
+
+    def too_wide(self, close_after: int) -> list[tuple[str, str]]:
+        """Windows that outgrow the activity mask: the key and the window."""
+        return [
+            (key, f"[{first}, {last}]")
+            for key in ("bracket", "unbounded")
+            for first, last in getattr(self, key)
+            if close_after + last - first + HOP_DAYS > MASK_DAYS
+        ]
+
+
+class Backfill(Frozen):
+    """One entry of the reviewed ledger of backfills: which nights, why, and who asked."""
+
+    from_date: date = Field(alias="from")
+    to_date: date = Field(alias="to")
+    reason: Text
+    asked_by: Text
+
+    @model_validator(mode="after")
+    def _from_then_to(self) -> Self:
+        if self.from_date > self.to_date:
+            raise ValueError(f"from {self.from_date} is after to {self.to_date}")
+        return self
+
+
+class Packaged(Frozen):
+    """Which of the shipped folders are used."""
+
+    sources: bool = True
+    segments: bool = True
+    triggers: bool = True
+
+
+class ConfSettings(Frozen):
+    """How `CLM_CONF` is laid over what is shipped."""
+
+    packaged: Packaged = Packaged()
+
+
+class Settings(Frozen):
+    """One lake, resolved: the shipped files, those of `CLM_CONF`, and the environment.
+
+    `landing` is the folder deliveries arrive in; `ledger_url` is for SQLAlchemy and may hold a password: never
+    log it. `sources` are in name order, which is the order in which they claim keys.
+    """
+
+    env: str
+    lake: LakeSettings
+    landing: str
+    ledger_url: str = Field(repr=False)
+    spark: SparkSettings
+    quality: QualitySettings
+    cohorts: CohortSettings
+    backfills: tuple[Backfill, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits over everything that can change results; not over where things lie or who owns them."""
+        resolved = self.model_dump(
+            mode="json",
+            include={
+                "lake": {"zone", "currency", "close_after"},
+                "quality": True,
+                "cohorts": True,
+                "sources": True,
+            },
+        )
+        for source in resolved["sources"]:
+            del source["owner"], source["about"]
+            source["columns"] = list(source["columns"].items())  # their order is the file's, where it has no header
+        return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:12]
+
+    def source(self, name: str) -> Source:
+        """The source called `name`; raises ConfError with the nearest name."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        names = [source.name for source in self.sources]
+        raise ConfError([Fault(message=f"there is no source {name!r}{hint(name, names)}")])
+
+    def sources_of(self, feed: str) -> tuple[Source, ...]:
+        return tuple(source for source in self.sources if source.feed == feed)

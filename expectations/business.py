@@ -1,0 +1,260 @@
+"""What a declaration cannot say: that no published row carries a reason, that sums agree, that volumes are usual.
+
+Columns that must be there, accepted values and amounts >= 0 follow from the tables and stand in derived.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from statistics import median
+
+from expectations.figures import ROWS, Expectation, Figure, NoRow, Severity, Suite, literal, suite_of
+from schemas.columns import RAILS
+from schemas.core import FAMILIES, POSTED
+from schemas.feeds import CUSTOMERS, TRANSACTIONS
+from schemas.table import Table
+
+ROWS_OF_THE_DAY = Figure("rows_of_the_day", "count_if(event_date = as_of_date)")
+LARGEST_MOVE = Decimal("0.5")
+
+
+def suites(table: str, *, zone: str, currency: str, limits: Mapping[str, Decimal]) -> tuple[Suite, ...]:
+    """The business suites of `table`, none where its declaration says it all.
+
+    `zone` and `currency` are the lake's; `limits`: source -> largest share of a delivery that may be quarantined.
+    """
+    match table:
+        case "core.transactions":
+            return (transactions(zone=zone, currency=currency),)
+        case "core.customers":
+            return (customers(zone=zone),)
+        case "core.quarantine":
+            return (quarantine(),)
+        case "core.customer_daily":
+            return (customer_daily(),)
+        case "ops.deliveries":
+            return (deliveries(limits),)
+        case _:
+            return ()
+
+
+def transactions(*, zone: str, currency: str) -> Suite:
+    """core.transactions: the row rules once more, written anew, and the dates that follow from the times."""
+    told_at = "case when status = 'reversed' then coalesce(updated_at, occurred_at) else occurred_at end"
+    return suite_of(
+        "business",
+        "core.transactions",
+        (
+            NoRow("currency_invalid", f"currency <> {literal(currency)}", f"currency is the lake's, {currency}"),
+            *_times("least(occurred_at, updated_at)", "greatest(occurred_at, updated_at)", zone),
+            NoRow(
+                "early",
+                f"least({_date('occurred_at', zone)}, event_date) > as_of_date",
+                "a payment of the day after waits for its night",
+            ),
+            NoRow(
+                "event_date_disagrees",
+                f"event_date <> {_date(told_at, zone)}",
+                f"event_date is the date in {zone} of occurred_at, of updated_at where reversed",
+            ),
+            NoRow(
+                "implied_not_success_debit",
+                "is_implied and not (status = 'success' and direction = 'debit')",
+                "what the lake posts itself is the success of a debit",
+            ),
+        ),
+        _feed_figures(POSTED[TRANSACTIONS.name]),
+    )
+
+
+def customers(*, zone: str) -> Suite:
+    """core.customers: versions are never waiting, so they may be of the day after the night."""
+    told_at = "coalesce(updated_at, registered_at)"
+    return suite_of(
+        "business",
+        "core.customers",
+        (
+            *_times(told_at, told_at, zone),
+            NoRow(
+                "event_date_disagrees",
+                f"event_date <> {_date(told_at, zone)}",
+                f"event_date is the date in {zone} of updated_at",
+            ),
+        ),
+        _feed_figures(POSTED[CUSTOMERS.name]),
+    )
+
+
+def quarantine() -> Suite:
+    """core.quarantine: nothing is refused without saying why."""
+    return suite_of(
+        "business",
+        "core.quarantine",
+        (NoRow("no_reason", "size(reasons) = 0", "every refused row names its reasons"),),
+    )
+
+
+def customer_daily() -> Suite:
+    """core.customer_daily: the columns of one row agree with each other."""
+    families, rails = tuple(FAMILIES), tuple(f"rail_{rail}" for rail in RAILS)
+    return suite_of(
+        "business",
+        "core.customer_daily",
+        (
+            *(_complete(name, f"{name}_count", f"{name}_amount_minor", f"{name}_last_at") for name in families),
+            *(_complete(name, f"{name}_count", f"{name}_amount_minor") for name in rails),
+            _complete("reversed", "reversed_count", "reversed_amount_minor"),
+            _complete("received", "received_count", "received_amount_minor"),
+            _complete("largest_transfer", "transfer_count", "largest_transfer_minor"),
+            NoRow(
+                "largest_transfer_above_sum",
+                "largest_transfer_minor > transfer_amount_minor",
+                "the largest transfer is at most the sum of the transfers",
+            ),
+            NoRow(
+                "transacting_disagrees",
+                f"is_transacting <> ({_sum(families, 'count')} > 0)",
+                "is_transacting says whether any family has a payment",
+            ),
+            NoRow(
+                "transacting_not_active", "is_transacting and not is_active", "whoever transacts is active on the date"
+            ),
+            NoRow(
+                "active_after_the_night", "is_active and event_date > as_of_date", "nobody is active after the night"
+            ),
+            # At most, not exactly: the rail of a payment may be unknown.
+            NoRow(
+                "rails_above_families",
+                f"{_sum(rails, 'count')} > {_sum(families, 'count')}"
+                f" or {_sum(rails, 'amount_minor')} > {_sum(families, 'amount_minor')}",
+                "the rails together hold at most what the families hold",
+            ),
+        ),
+    )
+
+
+def deliveries(limits: Mapping[str, Decimal]) -> Suite:
+    """ops.deliveries: no source row is lost, and no delivery was refused beyond the limit of its source.
+
+    `limits` is of the sources that deliver day by day; a dump is judged as a whole by `dump`. A night that only
+    takes waiting rows (delivered 0) has no share: its delivery was judged when it was landed.
+    """
+    counted = ("records", "delivered", "accepted", "quarantined", "duplicate", "erased")
+    rules = [
+        NoRow(
+            "unbalanced",
+            "delivered <> accepted + quarantined + duplicate + waiting + erased",
+            "delivered = accepted + quarantined + duplicate + waiting + erased",
+        ),
+        NoRow("negative", " or ".join(f"{name} < 0" for name in counted), "no count but waiting is negative"),
+        NoRow(
+            "took_what_it_landed", "waiting < 0 and delivered > 0", "the night that lands a delivery takes none back"
+        ),
+    ]
+    if limits:
+        limit = " ".join(f"when {literal(source)} then {share:f}" for source, share in sorted(limits.items()))
+        rules.append(
+            NoRow(
+                "over_limit",
+                f"delivered > 0 and quarantined > delivered * case source {limit} end",
+                "each delivery's quarantined share is within max_quarantined of its source",
+            )
+        )
+    return suite_of("business", "ops.deliveries", rules)
+
+
+def dump(source: str, limit: Decimal) -> Suite:
+    """ops.deliveries of one dump, all its nights in one aggregate: its quarantined share as a whole."""
+    share = Figure(
+        "quarantined_share",
+        "coalesce(cast(try_divide(cast(sum(quarantined) as decimal(20,0)), sum(delivered)) as decimal(18,9)), 0)",
+    )
+    about = f"the quarantined share of {source} as a whole is within its max_quarantined"
+    return Suite(
+        name="dump",
+        table="ops.deliveries",
+        figures=(share,),
+        expectations=(Expectation("over_limit", share.name, about, maximum=limit),),
+    )
+
+
+def volume_expectation(
+    history: Sequence[int], band: tuple[Decimal, Decimal] | None, min_weeks: int, severity: Severity
+) -> Expectation | None:
+    """`rows_of_the_day` lies within `band` (shares of the median of `history`).
+
+    `history` is the figure on the last same weekdays. None without a band, with fewer than `min_weeks` of them,
+    or where their median is 0 and so says nothing of what is usual.
+    """
+    if band is None or len(history) < min_weeks:
+        return None
+    usual = median(Decimal(rows) for rows in history)
+    if usual == 0:
+        return None
+    low, high = band
+    about = f"rows dated on the night, usual is {usual:f}: the median of the last {len(history)} same weekdays"
+    return Expectation("volume", ROWS_OF_THE_DAY.name, about, low * usual, high * usual, severity=severity)
+
+
+def null_share_expectations(
+    table: Table, tonight: Mapping[str, object], before: Mapping[str, object] | None
+) -> tuple[Expectation, ...]:
+    """No optional column's share of nulls moved by more than a half since the night before; a warning.
+
+    `tonight` and `before` are the gathered figures; nothing is expected where either night has no rows.
+    """
+    if before is None or not tonight.get(ROWS.name) or not before.get(ROWS.name):
+        return ()
+    shares = {figure.name: before.get(figure.name) for figure in _null_shares(table)}
+    return tuple(
+        Expectation(
+            name,
+            name,
+            f"the share of nulls was {share:f} the night before and moves by at most {LARGEST_MOVE}",
+            share - LARGEST_MOVE,
+            share + LARGEST_MOVE,
+            severity="warn",
+        )
+        for name, share in shares.items()
+        # A column that is new tonight has no share to compare with.
+        if isinstance(share, int | Decimal)
+    )
+
+
+def _date(time: str, zone: str) -> str:
+    return f"to_date(from_utc_timestamp({time}, {literal(zone)}))"
+
+
+def _times(earliest: str, latest: str, zone: str) -> Iterator[NoRow]:
+    yield NoRow("before_1970", f"{_date(earliest, zone)} < date'1970-01-01'", "no time lies before 1970")
+    yield NoRow(
+        "in_the_future",
+        f"{_date(latest, zone)} > date_add(as_of_date, 1)",
+        "no time lies more than a day after the night",
+    )
+
+
+def _complete(name: str, first: str, *others: str) -> NoRow:
+    condition = " or ".join(f"({first} is null) <> ({other} is null)" for other in others)
+    return NoRow(f"{name}_incomplete", condition, f"{', '.join((first, *others))} are there together or not at all")
+
+
+def _sum(names: Sequence[str], what: str) -> str:
+    return "(" + " + ".join(f"coalesce({name}_{what}, 0)" for name in names) + ")"
+
+
+def _feed_figures(table: Table) -> tuple[Figure, ...]:
+    return (ROWS, ROWS_OF_THE_DAY, *_null_shares(table))
+
+
+def _null_shares(table: Table) -> tuple[Figure, ...]:
+    return tuple(
+        Figure(
+            f"{column.name}_null_share",
+            f"coalesce(cast(try_divide(cast(count_if(`{column.name}` is null) as decimal(20,0)), count(*))"
+            " as decimal(9,6)), 0)",
+        )
+        for column in table.business_columns
+        if column.nullable
+    )

@@ -1,0 +1,1 @@
+"""The night's jobs and what carries them: lake, ledger, runner, command line."""

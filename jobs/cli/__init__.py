@@ -1,0 +1,32 @@
+"""The command line: one module per group of commands; what they say and how they end is the same for all.
+
+Spark and Great Expectations are imported by the commands that need them, when they run.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from jobs.cli import health, nights, overview, synthetic, tables
+from jobs.cli.group import Commands
+
+app = typer.Typer(
+    name="clm",
+    cls=Commands,
+    help="The customer lifecycle lake: runs its nights, and says what it holds.",
+    epilog="CLM_LAKE, CLM_LANDING and CLM_CONF say where the lake, the deliveries and your configuration are.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(nights.run)
+app.command("plan")(overview.plan)
+app.command("backfill")(nights.backfill)
+app.command("status")(overview.status)
+app.command("digest")(overview.digest)
+app.command("table")(tables.table)
+app.command("doctor")(health.doctor)
+app.command("simulate")(synthetic.simulate)
+app.command("demo")(synthetic.demo)
+
+__all__ = ["app"]

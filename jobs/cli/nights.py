@@ -1,0 +1,58 @@
+"""`clm run` and `clm backfill`: what steps the lake."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import conf
+from jobs.cli.options import AsOf, Debug, Env, First, Last, Quiet, refuse_backwards
+from jobs.errors import Usage
+from jobs.pipeline import STAGES
+from jobs.progress import progress_for
+
+SHORTEST_REASON = 5
+Reason = Annotated[str, typer.Option("--reason", help="Why; someone will ask next year.", show_default=False)]
+Stage = Annotated[str | None, typer.Option("--stage", help=f"One of its stages: {', '.join(STAGES)}.")]
+Until = Annotated[str | None, typer.Option("--until", help=f"Stop after this stage: {', '.join(STAGES)}.")]
+
+
+def run(date: AsOf, stage: Stage = None, env: Env = None, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Run one night, or one of its stages. The same night twice is the same night."""
+    _refuse_unknown_stage(stage)
+    settings = conf.load(env)
+    progress = progress_for(quiet=quiet)
+
+    from jobs.runner import run_night
+
+    run_night(settings, date, stage=stage, progress=progress)
+    progress.note(f"{date}: done. `clm status --date {date}` shows what is published.")
+
+
+def backfill(
+    first: First,
+    last: Last,
+    reason: Reason,
+    until: Until = None,
+    env: Env = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Run a range of nights as one; on an empty lake this is its first load. `clm plan` shows what would run."""
+    refuse_backwards(first, last)
+    if len(reason.strip()) < SHORTEST_REASON:
+        raise Usage("--reason is empty or too short to be understood next year: say in a sentence why.")
+    _refuse_unknown_stage(until)
+    settings = conf.load(env)
+    progress = progress_for(quiet=quiet)
+
+    from jobs.runner import backfill as carry_out
+
+    carry_out(settings, first, last, reason=reason.strip(), until=until, progress=progress)
+    progress.note(f"{first} to {last}: done. `clm status --date {last}` shows what is published.")
+
+
+def _refuse_unknown_stage(stage: str | None) -> None:
+    if stage is not None and stage not in STAGES:
+        raise Usage(f"There is no stage {stage!r}{conf.errors.hint(stage, STAGES)}.")

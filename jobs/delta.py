@@ -1,0 +1,162 @@
+"""Delta's own transaction, through py4j: write now, publish later. See docs/adr/0002.
+
+This is Delta's internal interface, so nothing else touches it; `jobs.lake` is the only caller, and
+tests/jobs/test_delta.py pins every behaviour relied on here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from schemas.table import PARTITION
+
+
+@dataclass(frozen=True)
+class WrittenFiles:
+    """Parquet files of one table that no reader sees: Delta's AddFile actions, not yet committed."""
+
+    actions: tuple[Any, ...]
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One entry of a table's log: its version, the sha256 of its text, and what the writer said of itself."""
+
+    version: int
+    sha256: str
+    metadata: dict[str, Any]
+
+
+class DeltaFiles:
+    """Tables by path, for one Spark session."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self.spark = spark
+        # What py4j offers is made at run time; no stub describes it.
+        self._jvm: Any = spark._jvm
+        self._session: Any = spark._jsparkSession
+        self._delta: Any = self._jvm.org.apache.spark.sql.delta
+        self._none: Any = self._scala_object("scala.None$")
+
+    def _scala_object(self, name: str) -> Any:
+        loader = self._jvm.java.lang.Thread.currentThread().getContextClassLoader()
+        return loader.loadClass(name).getField("MODULE$").get(None)
+
+    def _scala_seq(self, items: Sequence[Any]) -> Any:
+        array = self._jvm.java.util.ArrayList()
+        for item in items:
+            array.add(item)
+        return self._jvm.PythonUtils.toSeq(array)
+
+    def _log(self, path: str) -> Any:
+        return self._delta.DeltaLog.forTable(self._session, path)
+
+    def _transaction(self, path: str) -> Any:
+        return self._log(path).startTransaction(self._none, self._none)
+
+    def exists(self, path: str) -> bool:
+        return DeltaTable.isDeltaTable(self.spark, path)
+
+    def create(self, path: str, schema: StructType, properties: Mapping[str, str]) -> None:
+        """An empty table. By an empty write, since the table builder needs SQL over paths, which is switched off."""
+        empty = self.spark.createDataFrame([], schema)
+        empty.write.format("delta").partitionBy(PARTITION).options(**properties).save(path)
+
+    def version(self, path: str) -> int:
+        """The newest version of the table as the store has it now; -1 where there is none."""
+        return int(self._log(path).update(False, self._none, self._none).version())
+
+    def write(self, path: str, frame: DataFrame) -> WrittenFiles:
+        """Write `frame` as files of the table without committing them."""
+        added = self._transaction(path).writeFiles(frame._jdf)  # pyright: ignore[reportAttributeAccessIssue]
+        actions = tuple(added.apply(i) for i in range(added.size()))
+        return WrittenFiles(actions, tuple(f"{path}/{unquote(action.path())}" for action in actions))
+
+    def commit(
+        self,
+        path: str,
+        written: WrittenFiles,
+        *,
+        days: Sequence[date],
+        generations: Mapping[str, int],
+        metadata: Mapping[str, Any],
+        replaces: bool,
+    ) -> Commit:
+        """Publish `written` in one commit as all that `days` hold, and read the commit back.
+
+        A transaction begun here, not the one that wrote, sees commits made since; the caller holds the
+        table's lock. `generations` become SetTransaction entries. `replaces` is false only where the days
+        are known to hold nothing, which spares the look for their old files.
+        """
+        transaction = self._transaction(path)
+        removed = self._old_files(transaction, days) if replaces else []
+        transactions = [
+            self._delta.actions.SetTransaction(tag, generation, self._jvm.scala.Some(1))
+            for tag, generation in generations.items()
+        ]
+        version = int(transaction.commit(self._scala_seq([*written.actions, *removed, *transactions]), self._write_of(metadata)))
+        return self.read_commit(path, version)
+
+    def _old_files(self, transaction: Any, days: Sequence[date]) -> list[Any]:
+        listed = ", ".join(f"DATE'{day}'" for day in days)
+        condition = self._session.sessionState().sqlParser().parseExpression(f"{PARTITION} in ({listed})")
+        old = transaction.filterFiles(self._scala_seq([condition]), False)
+        return [old.apply(i).remove() for i in range(old.size())]
+
+    def _write_of(self, metadata: Mapping[str, Any]) -> Any:
+        """Delta's name for what this commit does: an overwrite of days, with our own words in it."""
+        write = getattr(self._delta.DeltaOperations, "Write")  # noqa: B009
+        mode = self._jvm.org.apache.spark.sql.SaveMode.Append
+        said = self._jvm.scala.Some(json.dumps(metadata, sort_keys=True))
+        none = self._none
+        return write(mode, none, none, said, none, none, none, none, none)
+
+    def read_commit(self, path: str, version: int) -> Commit:
+        """The commit `version` as it stands in the log."""
+        log = self._log(path)
+        file = self._jvm.org.apache.hadoop.fs.Path(f"{path}/_delta_log/{version:020d}.json")
+        lines = log.store().read(file, log.newDeltaHadoopConf())
+        text = [lines.apply(i) for i in range(lines.size())]
+        infos = [json.loads(line)["commitInfo"] for line in text if line.startswith('{"commitInfo"')]
+        said = infos[0].get("userMetadata") if infos else None
+        digest = hashlib.sha256("\n".join(text).encode()).hexdigest()
+        return Commit(version, digest, json.loads(said) if said else {})
+
+    def lock(self, path: str) -> TableLock:
+        return TableLock(self._jvm, path)
+
+
+class TableLock:
+    """The commit lock of one table: an OS lock held by the JVM, since the JVM is what commits and may outlive Python."""
+
+    def __init__(self, jvm: Any, path: str) -> None:
+        self._jvm = jvm
+        self._file = Path(path)
+
+    def __enter__(self) -> TableLock:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._channel = self._jvm.java.io.RandomAccessFile(str(self._file), "rw").getChannel()
+        self._lock = self._channel.lock()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        self._channel.close()
+
+
+def local_path(address: str) -> Path | None:
+    """The address as a path of this machine, or None where it is an object store's."""
+    parsed = urlparse(address)
+    return Path(parsed.path) if parsed.scheme in ("", "file") else None

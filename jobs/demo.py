@@ -1,0 +1,139 @@
+"""The demonstration: a small made-up super-app, its first load, three single nights, and what came out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from pyspark.sql import functions as F
+
+import conf
+from conf import Settings
+from jobs.errors import Usage
+from jobs.lake import Lake
+from jobs.ledger import Ledger
+from jobs.progress import Progress
+from jobs.runner import backfill, run_night
+from jobs.session import open_session
+from jobs.simulate.plan import Simulation
+from jobs.simulate.run import simulate
+
+LAST = date(2026, 1, 31)
+SINGLE_NIGHTS = 3
+SEED = 7
+# Only a folder that this made is ever emptied.
+MARK = ".made-by-clm-demo"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the lake knows at the end. Rows are source rows; `sources`: source → what became of its rows."""
+
+    first: date
+    last: date
+    customers: int
+    payments: Mapping[str, int]
+    sources: Mapping[str, Mapping[str, int]]
+    reasons: Mapping[str, int]
+    active: int
+    transacting: int
+    expectations: int
+    not_met: int
+
+
+def run(customers: int, days: int, *, folder: Path, env: str | None, progress: Progress) -> Outcome:
+    """Make deliveries and a lake in `folder`, anew each time. Raises Usage where it holds something else."""
+    first = LAST - timedelta(days=days - 1)
+    nights = [LAST - timedelta(days=n) for n in reversed(range(SINGLE_NIGHTS))]
+    _empty(folder)
+    settings = _settings(folder, env)
+    with progress.step("start Spark"):
+        spark = open_session(settings)
+    with progress.step(f"simulate {customers} customers from {first} to {LAST}"):
+        story = Simulation(customers=customers, first=first, last=LAST, seed=SEED, out=folder / "landing")
+        simulate(spark, story)
+    reason = "first load of the demonstration"
+    with progress.step("first load"):
+        backfill(settings, first, nights[0] - timedelta(days=1), reason=reason, progress=progress)
+    for night in nights:
+        with progress.step(f"the night of {night}"):
+            run_night(settings, night, progress=progress)
+    with progress.step("count what came out"):
+        return _outcome(Lake(spark, settings, Ledger.open(settings.ledger_url)), first, LAST)
+
+
+def _empty(folder: Path) -> None:
+    if folder.exists() and not (folder / MARK).exists():
+        raise Usage(f"{folder} is there and was not made by `clm demo`: move it away, or start this in another folder.")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
+
+
+def _settings(folder: Path, env: str | None) -> Settings:
+    """The packaged configuration, whatever else the environment names: the simulator delivers its sources."""
+    others = {key: value for key, value in os.environ.items() if key not in ("CLM_CONF", "CLM_LEDGER_URL")}
+    return conf.load(env, {**others, "CLM_LAKE": str(folder / "lake"), "CLM_LANDING": str(folder / "landing")})
+
+
+def _outcome(lake: Lake, first: date, last: date) -> Outcome:
+    payments = lake.read("core.transactions", known_on=last).groupBy("status").count().collect()
+    figures = ("delivered", "accepted", "quarantined", "duplicate", "waiting")
+    deliveries = lake.read("ops.deliveries", known_on=last).groupBy("source")
+    accounts = deliveries.agg(*(F.sum(figure).alias(figure) for figure in figures)).collect()
+    refused = lake.read("core.quarantine", known_on=last).select(F.explode("reasons").alias("reason"))
+    reasons = refused.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
+    daily = lake.read("core.customer_daily", known_on=last).where(F.col("event_date") == F.lit(last))
+    quality = lake.read("ops.quality", known_on=last)
+    [activity] = daily.agg(
+        F.count_distinct(F.when(F.col("is_active"), F.col("customer_id"))).alias("active"),
+        F.count_distinct(F.when(F.col("is_transacting"), F.col("customer_id"))).alias("transacting"),
+    ).collect()
+    [judged] = quality.agg(F.count(F.lit(1)).alias("all"), F.count_if(~F.col("success")).alias("not_met")).collect()
+    return Outcome(
+        first=first,
+        last=last,
+        customers=lake.read_day("core.customers_state", last).where("not coalesce(is_deleted, false)").count(),
+        payments={row["status"]: row["count"] for row in payments},
+        sources={row["source"]: {figure: row[figure] for figure in figures} for row in accounts},
+        reasons={row["reason"]: row["count"] for row in reasons},
+        active=activity["active"],
+        transacting=activity["transacting"],
+        expectations=judged["all"],
+        not_met=judged["not_met"],
+    )
+
+
+def told(outcome: Outcome, folder: str, command: str) -> str:
+    """The outcome in words, and three commands to go on with; `command` is how `clm` is called here."""
+    payments = ", ".join(f"{count:,} {status}" for status, count in sorted(outcome.payments.items()))
+    reasons = ", ".join(f"{reason} {count}" for reason, count in outcome.reasons.items())
+    quality = f"{outcome.expectations:,} expectations about tables and nights, " + (
+        f"{outcome.not_met} not met" if outcome.not_met else "all met"
+    )
+    accounts = [
+        f"  {source:<12}{each['delivered']:>9,} delivered = {each['accepted']:,} accepted + {each['quarantined']:,} quarantined"
+        f" + {each['duplicate']:,} duplicate + {each['waiting']:,} waiting"
+        for source, each in sorted(outcome.sources.items())
+    ]
+    return "\n".join(
+        [
+            f"The lake knows {outcome.first} to {outcome.last}.",
+            f"  customers   {outcome.customers:>9,}",
+            f"  payments    {sum(outcome.payments.values()):>9,} postings: {payments}",
+            f"  on {outcome.last}    {outcome.active:,} customers active, {outcome.transacting:,} of them paying",
+            "What became of every row delivered:",
+            *accounts,
+            f"  quarantined because of: {reasons or 'nothing'}",
+            f"  {quality}",
+            "Look further:",
+            f"  export CLM_LAKE={folder}/lake CLM_LANDING={folder}/landing",
+            f"  {command} status",
+            f"  {command} table core.customer_daily --night --limit 5",
+            f"  {command} table core.transactions --where \"status = 'reversed'\" --limit 5",
+        ]
+    )

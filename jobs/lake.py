@@ -1,0 +1,319 @@
+"""The lake's tables: reading what was known on a day, and writing, auditing and publishing days of a table.
+
+The only contact with Delta (its internals stand in `jobs.delta`). A day is written once: its files are there
+before they are audited, and become visible in one commit. See docs/adr/0002.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from conf import Settings
+from expectations.figures import Suite, gather_sql, nothing_gathered
+from jobs.delta import Commit, DeltaFiles, WrittenFiles, local_path
+from jobs.errors import Busy, DataRefused, Failed
+from jobs.frames import hash_of
+from jobs.lease import Lease
+from jobs.ledger import Ledger
+from jobs.ledger_records import Publication, Run, Upstream
+from schemas.table import PARTITION, Table
+
+DIGEST = "digest"
+# Checkpoints cost seconds and a table gets one commit a night.
+PROPERTIES = {
+    "delta.checkpointInterval": "50",
+    "delta.logRetentionDuration": "interval 60 days",
+    "delta.deletedFileRetentionDuration": "interval 7 days",
+}
+VERSION_PROPERTY = "clm.tableVersion"
+MANY_DAYS = 3
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Days of a table as files that no reader sees yet, with the figures gathered over exactly these files."""
+
+    table: Table
+    generations: Mapping[date, int]
+    written: WrittenFiles
+    frame: DataFrame
+    figures: Mapping[date, Mapping[str, Any]]
+
+    @property
+    def days(self) -> list[date]:
+        return sorted(self.generations)
+
+    def digest(self, day: date) -> str:
+        return str(self.figures[day][DIGEST])
+
+
+class Lake:
+    """One lake for one run: `run` and `lease` are None for those who only read."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        ledger: Ledger,
+        run: Run | None = None,
+        lease: Lease | None = None,
+    ) -> None:
+        self.spark = spark
+        self.settings = settings
+        self.ledger = ledger
+        self.run = run
+        self.lease = lease
+        self._delta = DeltaFiles(spark)
+
+    def path(self, table: str) -> str:
+        return f"{self.settings.lake.root}/{table.replace('.', '/')}"
+
+    def _lock_path(self, table: str) -> str:
+        root = local_path(self.settings.lake.root)
+        if root is None:
+            raise Failed(f"{self.settings.lake.root}: a lake on an object store is not supported yet; give a local folder.")
+        return str(root / "_locks" / f"{table}.lock")
+
+    # ---- reading
+
+    def exists(self, table: str) -> bool:
+        return self._delta.exists(self.path(table))
+
+    def read(self, name: str, *, known_on: date, since: date | None = None) -> DataFrame:
+        """What the log `name` learned from `since` (default: the beginning) to `known_on`."""
+        frame = self.spark.read.format("delta").load(self.path(name))
+        frame = frame.where(F.col(PARTITION) <= F.lit(known_on))
+        return frame if since is None else frame.where(F.col(PARTITION) >= F.lit(since))
+
+    def read_day(self, name: str, day: date) -> DataFrame:
+        """The one partition `day`: of a log what that night learned, of a snapshot everyone on that day."""
+        return self.read(name, known_on=day, since=day)
+
+    def read_days(self, name: str, days: Iterable[date]) -> DataFrame:
+        return self.spark.read.format("delta").load(self.path(name)).where(F.col(PARTITION).isin(sorted(days)))
+
+    # ---- writing
+
+    def _ensure(self, table: Table) -> None:
+        if self.exists(table.name):
+            return
+        with self._delta.lock(self._lock_path(table.name)):
+            if self.exists(table.name):
+                return
+            statistics = table.statistics_columns
+            indexed = (
+                {"delta.dataSkippingStatsColumns": ",".join(statistics)}
+                if statistics
+                else {"delta.dataSkippingNumIndexedCols": "0"}
+            )
+            properties = {**PROPERTIES, **indexed, VERSION_PROPERTY: str(table.version)}
+            self._delta.create(self.path(table.name), self._schema(table), properties)
+
+    def _schema(self, table: Table) -> StructType:
+        # Nullable throughout: what may not be null is judged by the audit, which says it in figures, not in rows.
+        return StructType.fromDDL(table.ddl(nullable=True))
+
+    def stage(self, table: Table, frame: DataFrame, days: Sequence[date], suites: Sequence[Suite]) -> Staged:
+        """Write `frame`, which holds rows of `days` only, and gather the figures that `suites` ask for."""
+        if self.run is None:
+            raise Failed("This lake was opened to be read.")
+        self._ensure(table)
+        generations = self.ledger.draw(self.run.run_id, table.name, days)
+        if len(days) > MANY_DAYS:
+            # Else every task would write a file into every day.
+            frame = frame.hint("rebalance", PARTITION)
+        written = self._delta.write(self.path(table.name), frame)
+        staged = self.spark.read.schema(self._schema(table)).option("basePath", self.path(table.name))
+        files = staged.parquet(*written.paths) if written.paths else self.spark.createDataFrame([], self._schema(table))
+        figures = self._gather(table, files, days, suites, is_empty=not written.paths)
+        outside = sorted(set(figures) - set(days))
+        if outside:
+            raise Failed(f"{table.name}: rows of {outside[0]} in a run of {days[0]} to {days[-1]}. Nothing was published.")
+        return Staged(table, generations, written, files, figures)
+
+    def _gather(
+        self, table: Table, files: DataFrame, days: Sequence[date], suites: Sequence[Suite], *, is_empty: bool
+    ) -> dict[date, dict[str, Any]]:
+        """The figures of each day, in one aggregate; and where a key is judged, in a second over the key alone."""
+        nothing = {**nothing_gathered(suites), DIGEST: "0", "duplicate_keys": 0}
+        figures: dict[date, dict[str, Any]] = {day: dict(nothing) for day in days}
+        if is_empty:
+            return figures
+        digest = F.sum(hash_of([column.name for column in table.business_columns]).cast("decimal(38,0)"))
+        aggregates = [F.expr(sql) for sql in gather_sql(suites)]
+        for row in files.groupBy(PARTITION).agg(digest.cast("string").alias(DIGEST), *aggregates).collect():
+            gathered = row.asDict()
+            figures.setdefault(gathered.pop(PARTITION), dict(nothing)).update(gathered)
+        for key in {suite.key for suite in suites if suite.key}:
+            distinct = F.count_distinct(hash_of(key))
+            twice = files.groupBy(PARTITION).agg((F.count(F.lit(1)) - distinct).alias("duplicate_keys"))
+            for row in twice.collect():
+                figures[row[PARTITION]]["duplicate_keys"] = row["duplicate_keys"]
+        return figures
+
+    def publish(
+        self,
+        staged: Staged,
+        *,
+        upstreams: Mapping[date, Sequence[Upstream]],
+        announced_empty: Collection[date] = (),
+        told: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make the staged days visible in one commit, or raise with the table as it was.
+
+        Busy where another run drew a newer generation of one of the days or holds the lake; DataRefused
+        where no rows would replace rows and nobody announced an empty day. `told` goes into the commit info.
+        """
+        assert self.run is not None
+        table = staged.table
+        before = self.ledger.published(table.name, staged.days[0], staged.days[-1])
+        self._refuse_vanishing(staged, before, announced_empty)
+        with self._delta.lock(self._lock_path(table.name)):
+            self._refuse_outrun(staged)
+            self.recover(table.name)
+            before = self.ledger.published(table.name, staged.days[0], staged.days[-1])
+            days = {
+                day.isoformat(): {
+                    "generation": staged.generations[day],
+                    "rows": int(staged.figures[day]["rows"]),
+                    "digest": staged.digest(day),
+                    "upstreams": [[up.table, up.day.isoformat(), up.digest] for up in upstreams.get(day, ())],
+                    "figures": {name: _plain(value) for name, value in staged.figures[day].items()},
+                }
+                for day in staged.days
+            }
+            metadata = {
+                "table": table.name,
+                "run_id": self.run.run_id,
+                "conf_digest": self.settings.digest,
+                "days": days,
+                **(told or {}),
+            }
+            commit = self._delta.commit(
+                self.path(table.name),
+                staged.written,
+                days=staged.days,
+                generations={f"clm/{table.name}/{day}": generation for day, generation in staged.generations.items()},
+                metadata=metadata,
+                replaces=any(day in before for day in staged.days),
+            )
+            if commit.metadata.get("run_id") != self.run.run_id:
+                raise Failed(f"{table.name}: version {commit.version} is not this run's commit. Run `clm doctor`.")
+            self.ledger.record(_publications(table.name, commit))
+
+    def _refuse_vanishing(
+        self, staged: Staged, before: Mapping[date, Publication], announced_empty: Collection[date]
+    ) -> None:
+        for day, published in before.items():
+            has_vanished = published.rows > 0 and not staged.figures[day]["rows"]
+            if has_vanished and day in staged.generations and day not in announced_empty:
+                raise DataRefused(
+                    f"{staged.table.name} {day}: no rows would replace {published.rows}, and no manifest said that the day "
+                    "is empty. Nothing was published. If it is, deliver a manifest with no files."
+                )
+
+    def _refuse_outrun(self, staged: Staged) -> None:
+        assert self.run is not None
+        if self.lease is not None:
+            self.lease.check()
+        newest = self.ledger.newest_drawn(staged.table.name, staged.days)
+        for day, generation in staged.generations.items():
+            if newest.get(day) != generation:
+                raise Busy(
+                    f"{staged.table.name} {day}: generation {generation} of this run was overtaken by {newest.get(day)}. "
+                    "Nothing was published; wait for the other run, then run this again."
+                )
+
+    # ---- health
+
+    def recover(self, table: str) -> int:
+        """Enter commits that landed before their ledger row could be written; returns how many there were."""
+        noted = self.ledger.newest_version(table)
+        version = self._delta.version(self.path(table))
+        start = noted[0] if noted else 0
+        if version < start:
+            raise Failed(
+                f"{table} went back: its newest version is {version}, the ledger knows {start}. Restore the missing files "
+                f"of {self.path(table)}/_delta_log from a backup; nothing was changed."
+            )
+        if noted and self._delta.read_commit(self.path(table), start).sha256 != noted[1]:
+            raise Failed(
+                f"{table}: version {start} is not the commit that the ledger knows. Restore {self.path(table)}/_delta_log "
+                "from a backup; nothing was changed."
+            )
+        found = 0
+        for missed in range(start + 1, version + 1):
+            commit = self._delta.read_commit(self.path(table), missed)
+            if commit.metadata.get("table") == table:
+                self.ledger.record(_publications(table, commit))
+                found += 1
+        return found
+
+    def refuse_unhealthy(self, tables: Iterable[str]) -> None:
+        """Raises Failed where a table lost what the ledger knows; enters what landed unnoted."""
+        faults = self.check_health(tables)
+        if faults:
+            raise Failed("\n".join(faults))
+
+    def check_health(self, tables: Iterable[str]) -> list[str]:
+        """One sentence for each table that is not as the ledger knows it."""
+        faults: list[str] = []
+        for table in tables:
+            try:
+                if not self.exists(table):
+                    raise Failed(f"{table} is published and not there: {self.path(table)}.")
+                self.recover(table)
+            except Failed as error:
+                faults.append(str(error))
+        return faults
+
+
+def _plain(value: Any) -> Any:
+    """Figures as JSON: whole numbers as they are, anything else as text."""
+    return value if value is None or isinstance(value, int) else str(value)
+
+
+def _publications(table: str, commit: Commit) -> list[Publication]:
+    said = commit.metadata
+    return [
+        Publication(
+            table=table,
+            day=date.fromisoformat(day),
+            generation=told["generation"],
+            version=commit.version,
+            rows=told["rows"],
+            digest=told["digest"],
+            conf_digest=said["conf_digest"],
+            run_id=said["run_id"],
+            figures=told["figures"],
+            upstreams=tuple(
+                Upstream(table=name, day=date.fromisoformat(upstream), digest=digest)
+                for name, upstream, digest in told["upstreams"]
+            ),
+            commit_sha256=commit.sha256,
+        )
+        for day, told in said["days"].items()
+    ]
+
+
+def ensure_writable(root: str) -> None:
+    """Raises Failed with the path where nothing can be written, before anything runs."""
+    folder = local_path(root)
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Failed(
+            f"The lake {folder} cannot be written ({error.strerror}). Set CLM_LAKE to a folder you may write."
+        ) from None

@@ -1,0 +1,287 @@
+"""Landing: the files of deliveries as rows of raw.<source>, as they were delivered, with where they came from.
+
+Schemas are declared, never inferred. Text is kept as text: a value of the wrong type is a matter for conform,
+which refuses the row and keeps the value.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, StringType, StructField, StructType
+
+from conf import ColumnType, Source
+from jobs.deliveries import Part
+from jobs.errors import DataRefused
+from jobs.frames import select_contract
+
+CORRUPT = "_unparsable"
+LONGEST_FIELD = 1_000_000
+ARROW_TYPES = {
+    "string": ("string", "large_string"),
+    "boolean": ("bool",),
+    "int": ("int8", "int16", "int32"),
+    "bigint": ("int8", "int16", "int32", "int64"),
+    "double": ("double", "float"),
+    "date": ("date32[day]",),
+    "timestamp_ns": ("timestamp[ns]",),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of one group of files in the order they stand in, and those that nobody declared."""
+
+    columns: tuple[str, ...]
+    undeclared: tuple[str, ...]
+    # Parquet timestamps without a zone are local times.
+    local_times: tuple[str, ...] = ()
+
+
+def read(spark: SparkSession, source: Source, parts: Sequence[Part]) -> DataFrame:
+    """All rows of the parts' files: the source's columns, and delivery_id, file, position, night, …
+
+    `night` is the night that takes the delivery; of a dump it is still to be found (`date_dump`).
+    Raises DataRefused where a file lacks a column or holds it with another type.
+    """
+    files = _files(parts)
+    by_layout: dict[Layout, list[Path]] = defaultdict(list)
+    for layout, path in _layouts(spark, source, list(files)):
+        by_layout[layout].append(path)
+    frames = [_read_files(spark, source, layout, paths) for layout, paths in sorted(by_layout.items(), key=str)]
+    rows = _empty(spark, source)
+    for frame in frames:
+        rows = frame if rows is None else rows.unionByName(frame)
+    schema = StructType(
+        [StructField("file_path", StringType()), StructField("file", StringType()), StructField("delivery_id", StringType()),
+         StructField("night", DateType())]
+    )
+    listed = [(f"file:{quote(str(path))}", name, part.delivery.delivery_id, part.night) for path, (part, name) in files.items()]
+    # The list of files is small; without it no row knows its delivery.
+    provenance = F.broadcast(spark.createDataFrame(listed, schema))
+    return rows.join(provenance, "file_path", "inner").drop("file_path")
+
+
+def _files(parts: Sequence[Part]) -> dict[Path, tuple[Part, str]]:
+    """Each file once with the part it belongs to; the parts of a dump share its files."""
+    return {
+        part.folder / file.name: (part, f"{part.delivery.folder}/{file.name}")
+        for part in reversed(parts)
+        for file in part.manifest.files
+    }
+
+
+def _empty(spark: SparkSession, source: Source) -> DataFrame:
+    types = {**source.raw_types(), "undeclared": "string", "is_unparsable": "boolean", "position": "bigint", "file_path": "string"}
+    return spark.createDataFrame([], ", ".join(f"`{name}` {type_}" for name, type_ in types.items()))
+
+
+# ---- what a file holds
+
+
+def _layouts(spark: SparkSession, source: Source, paths: Sequence[Path]) -> list[tuple[Layout, Path]]:
+    match source.files.format:
+        case "parquet":
+            return [(_parquet_layout(source, path), path) for path in paths]
+        case "csv" if source.files.header and source.files.delimiter != "whitespace":
+            return [(_declared_first(source, path, _header(source, path)), path) for path in paths if path.stat().st_size]
+        case "jsonl":
+            keys = _json_keys(spark, paths)
+            return [
+                (_declared_first(source, path, [*(c for c in source.columns if c in found), *sorted(found - set(source.columns))]), path)
+                for path in paths
+                if (found := keys.get(f"file:{quote(str(path))}", set()))
+            ]
+        case _:
+            return [(Layout(tuple(source.columns), ()), path) for path in paths]
+
+
+def _refuse_columns(source: Source, path: Path, found: Sequence[str]) -> None:
+    missing = [name for name in source.columns if name not in found]
+    if missing:
+        new = [name for name in found if name not in source.columns]
+        renamed = f" It has {', '.join(new)} that nobody declared: was it renamed?" if new else ""
+        raise DataRefused(
+            f"{path}: the column {missing[0]} is missing.{renamed} "
+            f"Ask {source.owner} for the file, or change [columns] in {source.location}."
+        )
+
+
+def _declared_first(source: Source, path: Path, found: Sequence[str]) -> Layout:
+    if len(set(found)) < len(found):
+        raise DataRefused(f"{path}: a column stands twice in its header. Ask {source.owner} to deliver it again.")
+    _refuse_columns(source, path, found)
+    return Layout(tuple(found), tuple(name for name in found if name not in source.columns))
+
+
+def _header(source: Source, path: Path) -> list[str]:
+    opened = gzip.open(path, "rt", encoding=_encoding(source), newline="") if path.suffix == ".gz" else path.open(
+        encoding=_encoding(source), newline=""
+    )
+    with opened as lines:
+        quoting = {"quotechar": source.files.quote} if source.files.quote else {"quoting": csv.QUOTE_NONE}
+        try:
+            return next(csv.reader(lines, delimiter=source.files.delimiter, **quoting), [])
+        except (OSError, EOFError, UnicodeError) as error:
+            raise DataRefused(f"{path}: cannot be read ({error}). Ask {source.owner} to deliver it again.") from None
+
+
+def _encoding(source: Source) -> str:
+    # A byte-order mark is no part of the first column's name.
+    return "utf-8-sig" if source.files.encoding == "utf-8" else source.files.encoding
+
+
+def _json_keys(spark: SparkSession, paths: Sequence[Path]) -> dict[str, set[str]]:
+    if not paths:
+        return {}
+    lines = spark.read.text([str(path) for path in paths]).select(F.col("_metadata.file_path").alias("file_path"), "value")
+    keys = lines.select("file_path", F.explode(F.json_object_keys("value")).alias("key"))
+    found = keys.groupBy("file_path").agg(F.collect_set("key").alias("keys")).collect()
+    return {row["file_path"]: set(row["keys"]) for row in found}
+
+
+def _parquet_layout(source: Source, path: Path) -> Layout:
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError):
+        raise DataRefused(f"{path}: not a Parquet file. Ask {source.owner} to deliver it again.") from None
+    _refuse_columns(source, path, schema.names)
+    for name, type_ in source.columns.items():
+        found = str(schema.field(name).type)
+        if not _agrees(type_, schema.field(name).type):
+            raise DataRefused(
+                f"{path}: the column {name} is {found}, {source.location} says {type_}. "
+                f"Ask {source.owner} for the file as agreed, or change [columns]."
+            )
+    local = [name for name, type_ in source.columns.items() if type_.kind == "timestamp" and schema.field(name).type.tz is None]
+    undeclared = [name for name in schema.names if name not in source.columns and _is_plain(schema.field(name).type)]
+    return Layout(tuple(source.columns), tuple(undeclared), tuple(local))
+
+
+def _agrees(declared: ColumnType, found: pa.DataType) -> bool:
+    if declared.pattern:
+        return str(found) in ARROW_TYPES["string"]
+    if declared.kind == "decimal":
+        return pa.types.is_decimal(found) and (found.precision, found.scale) == (declared.precision, declared.scale)
+    if declared.kind == "timestamp":
+        return pa.types.is_timestamp(found) and found.unit in ("us", "ms")
+    return str(found) in ARROW_TYPES[declared.kind]
+
+
+def _is_plain(type_: pa.DataType) -> bool:
+    return not pa.types.is_nested(type_) and str(type_) != "timestamp[ns]"
+
+
+# ---- reading
+
+
+def _read_files(spark: SparkSession, source: Source, layout: Layout, paths: Sequence[Path]) -> DataFrame:
+    names = [str(path) for path in paths]
+    match source.files.format:
+        case "parquet":
+            rows = _read_parquet(spark, source, layout, names)
+        case "jsonl":
+            schema = ", ".join(f"`{name}` string" for name in (*layout.columns, CORRUPT))
+            rows = spark.read.schema(schema).option("columnNameOfCorruptRecord", CORRUPT).json(names)
+            rows = rows.select("*", "_metadata.file_path").withColumn("is_unparsable", F.col(CORRUPT).isNotNull())
+        case _ if source.files.delimiter == "whitespace":
+            rows = _read_blanks(spark, layout, names)
+        case _:
+            rows = _read_csv(spark, source, layout, names)
+    if "position" not in rows.columns:
+        rows = rows.withColumn("position", F.lit(None).cast("bigint"))
+    undeclared = F.lit(None).cast("string")
+    if layout.undeclared:
+        undeclared = F.nullif(F.to_json(F.struct(*(F.col(f"`{name}`") for name in sorted(layout.undeclared)))), F.lit("{}"))
+    columns = [F.col(f"`{name}`") for name in source.columns]
+    return rows.select(*columns, undeclared.alias("undeclared"), "is_unparsable", "position", "file_path")
+
+
+def _read_csv(spark: SparkSession, source: Source, layout: Layout, names: list[str]) -> DataFrame:
+    files = source.files
+    options: dict[str, str] = {
+        "header": str(files.header).lower(),
+        "sep": files.delimiter,
+        "quote": files.quote or "\u0000",
+        # RFC 4180: a quote within quotes is doubled.
+        "escape": files.quote or "\u0000",
+        "encoding": files.encoding,
+        "multiLine": "true",
+        "maxCharsPerColumn": str(LONGEST_FIELD),
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": CORRUPT,
+    }
+    schema = ", ".join(f"`{name}` string" for name in (*layout.columns, CORRUPT))
+    rows = spark.read.schema(schema).options(**options).csv(names).select("*", "_metadata.file_path")
+    is_unparsable = F.col(CORRUPT).isNotNull()
+
+    def value(name: str) -> Column:
+        return F.when(~is_unparsable, F.nullif(F.col(f"`{name}`"), F.lit(files.null)))
+
+    return rows.select(*(value(name).alias(name) for name in layout.columns), is_unparsable.alias("is_unparsable"), "file_path")
+
+
+def _read_blanks(spark: SparkSession, layout: Layout, names: list[str]) -> DataFrame:
+    lines = spark.read.text(names).select(F.trim(F.translate("value", "\t", " ")).alias("line"), "_metadata.file_path")
+    cells = F.split("line", " +")
+    is_parsable = F.size(cells) == len(layout.columns)
+    return lines.where("line <> ''").select(
+        *(F.when(is_parsable, cells[i]).alias(name) for i, name in enumerate(layout.columns)),
+        (~is_parsable).alias("is_unparsable"),
+        "file_path",
+    )
+
+
+def _read_parquet(spark: SparkSession, source: Source, layout: Layout, names: list[str]) -> DataFrame:
+    types = source.raw_types()
+    schema = [f"`{name}` {'timestamp_ntz' if name in layout.local_times else types[name]}" for name in layout.columns]
+    schema += [f"`{name}` {_spark_type(names[0], name)}" for name in layout.undeclared]
+    rows = spark.read.schema(", ".join(schema)).parquet(*names)
+    local = {name: F.to_utc_timestamp(F.col(f"`{name}`").cast("timestamp"), source.files.zone) for name in layout.local_times}
+    kept = [F.col(f"`{name}`") for name in (*layout.columns, *layout.undeclared) if name not in local]
+    moved = [column.alias(name) for name, column in local.items()]
+    return rows.select(
+        *kept,
+        *moved,
+        F.lit(False).alias("is_unparsable"),
+        F.col("_metadata.row_index").alias("position"),
+        "_metadata.file_path",
+    )
+
+
+def _spark_type(path: str, name: str) -> str:
+    type_ = pq.read_schema(path).field(name).type
+    if pa.types.is_decimal(type_):
+        return f"decimal({type_.precision},{type_.scale})"
+    if pa.types.is_timestamp(type_):
+        return "timestamp" if type_.tz else "timestamp_ntz"
+    named = {name: kind for kind in ("bigint", "int", "string", "boolean", "double", "date") for name in ARROW_TYPES[kind]}
+    return named.get(str(type_), "string") if str(type_) != "float" else "float"
+
+
+# ---- the contract
+
+
+def transform(rows: DataFrame, source: Source) -> DataFrame:
+    """raw.<source>: one row as delivered, in the partition of its `night`."""
+    occurrence = F.lit(None).cast("int")
+    if not source.has_key:
+        identical = Window.partitionBy("delivery_id", *(F.col(f"`{name}`") for name in source.columns)).orderBy(F.lit(1))
+        occurrence = F.row_number().over(identical)
+    return contract(rows.withColumns({"occurrence": occurrence, "known_from_date": F.lit(None).cast("date")}), source)
+
+
+def contract(rows: DataFrame, source: Source) -> DataFrame:
+    """The columns of raw.<source>, with row ids: numbers that tell the rows of this landing apart."""
+    numbered = rows.withColumns({"as_of_date": F.col("night"), "row_id": F.monotonically_increasing_id()})
+    return select_contract(numbered, source.raw_table())

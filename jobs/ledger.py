@@ -1,0 +1,314 @@
+"""The ledger: what the lake has published, from what, in which run, and which night took which delivery.
+
+It is the lake's memory between two runs; nothing personal stands in it. Every method is one transaction, and
+writers wait for each other, so what a method does is done wholly or not at all.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, date, datetime
+from itertools import groupby
+
+import sqlalchemy as sa
+
+from jobs.errors import DataRefused, Failed
+from jobs.lease import BEAT_SECONDS, Holder, Lease, current_holder
+from jobs.ledger_db import DELIVERIES, GENERATIONS, LINEAGE, META, PUBLICATIONS, RUNS, connect, reading
+from jobs.ledger_records import Delivery, Publication, Run, Upstream
+
+__all__ = ["Delivery", "Holder", "Lease", "Ledger", "Publication", "Run", "Upstream", "utc_now"]
+
+FIRST_NIGHT = "first_night"
+
+
+def utc_now() -> datetime:
+    """The only clock in jobs/: it stamps the ledger and never decides what a table holds."""
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """The ledger of one lake, safe to use from several processes at once."""
+
+    def __init__(self, engine: sa.Engine, clock: Callable[[], datetime]) -> None:
+        self._writes = engine
+        self._reads = reading(engine)
+        self._clock = clock
+
+    @classmethod
+    def open(cls, url: str, *, clock: Callable[[], datetime] = utc_now) -> Ledger:
+        """The ledger at a SQLAlchemy URL, made if it is not there; Usage or Failed when that cannot be."""
+        return cls(connect(url), clock)
+
+    # Facts about the lake
+
+    def pin(self, key: str, value: str) -> None:
+        """Stores a fact that may not change on a lake with data (its zone, say); DataRefused when it did."""
+        with self._writes.begin() as connection:
+            pinned = _meta(connection, key)
+            if pinned is None:
+                connection.execute(sa.insert(META).values(key=key, value=value))
+            elif pinned != value:
+                raise DataRefused(
+                    f"this lake was begun with {key} = {pinned!r} and is now given {key} = {value!r}: "
+                    f"set it back to {pinned!r}, or begin another lake by naming a new folder in CLM_LAKE"
+                )
+
+    def first_night(self) -> date | None:
+        """The earliest day ever published of a raw or core table."""
+        with self._reads.begin() as connection:
+            noted = _meta(connection, FIRST_NIGHT)
+        return None if noted is None else date.fromisoformat(noted)
+
+    # Runs
+
+    def start_run(self, command: str, first_day: date, last_day: date, stage: str | None = None) -> Run:
+        """Notes that a command begins; its run_id sorts by time."""
+        now = self._clock()
+        run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        run = Run(run_id=run_id, command=command, first_day=first_day, last_day=last_day, stage=stage, started_at=now)
+        with self._writes.begin() as connection:
+            connection.execute(sa.insert(RUNS).values(asdict(run)))
+        return run
+
+    def end_run(self, run_id: str, outcome: str, why: str | None = None) -> None:
+        """Notes how a run ended, and why in one sentence."""
+        ended = {"ended_at": self._clock(), "outcome": outcome, "why": why}
+        with self._writes.begin() as connection:
+            connection.execute(sa.update(RUNS).where(RUNS.c.run_id == run_id).values(ended))
+
+    def runs(self, day: date) -> list[Run]:
+        """The runs whose days include `day`, newest first; one without an outcome is at work or was killed."""
+        query = sa.select(RUNS).where(RUNS.c.first_day <= day, RUNS.c.last_day >= day)
+        with self._reads.begin() as connection:
+            rows = connection.execute(query.order_by(RUNS.c.started_at.desc(), RUNS.c.run_id.desc())).mappings()
+            return [Run(**row) for row in rows]
+
+    def lease(self, run: Run, keep: bool = False, *, beat_seconds: float = BEAT_SECONDS) -> Lease:
+        """The hold on the lake that `run` needs to step it; `keep` reserves the lake for the dates' next stage."""
+        return Lease(self._writes, run, keep=keep, clock=self._clock, beat_seconds=beat_seconds)
+
+    def holder(self) -> Holder | None:
+        """Who holds the lake; None when it is free or its holder is gone."""
+        holder = current_holder(self._reads)
+        return None if holder is None or holder.is_gone(self._clock()) else holder
+
+    # Generations and publications
+
+    def draw(self, run_id: str, table: str, days: Sequence[date]) -> dict[date, int]:
+        """A new generation for each day of the table, above all drawn before."""
+        with self._writes.begin() as connection:
+            newest = _newest_drawn(connection, table, days)
+            drawn = {day: newest.get(day, 0) + 1 for day in sorted(set(days))}
+            # Where writers do not wait for each other, the key still keeps two from drawing the same.
+            rows = [_generation_row(table, day, generation, run_id, self._clock()) for day, generation in drawn.items()]
+            if rows:
+                connection.execute(sa.insert(GENERATIONS), rows)
+        return drawn
+
+    def newest_drawn(self, table: str, days: Sequence[date]) -> dict[date, int]:
+        """The newest generation drawn for each day that has one; who holds an older one may not publish."""
+        with self._reads.begin() as connection:
+            return _newest_drawn(connection, table, days)
+
+    def record(self, publications: Sequence[Publication]) -> None:
+        """Notes what was published, with its lineage; what is noted already stays as it is.
+
+        Raises Failed when a generation is noted with another version, rows or digest.
+        """
+        with self._writes.begin() as connection:
+            for publication in publications:
+                if not _is_recorded(connection, publication):
+                    _record(connection, publication, self._clock())
+            nights = [each.day for each in publications if each.table.startswith(("raw.", "core."))]
+            if nights:
+                _note_first_night(connection, min(nights))
+
+    def published(self, table: str, first: date, last: date) -> dict[date, Publication]:
+        """The newest publication of each published day from `first` to `last`, in day order."""
+        with self._reads.begin() as connection:
+            return _published(connection, table, first, last)
+
+    def published_tables(self) -> list[str]:
+        """The tables that have a published day, by name."""
+        query = sa.select(PUBLICATIONS.c.table_name).distinct().order_by(PUBLICATIONS.c.table_name)
+        with self._reads.begin() as connection:
+            return list(connection.scalars(query))
+
+    def days(self, table: str) -> tuple[date, date] | None:
+        """The first and the last published day; None when there is none."""
+        day = PUBLICATIONS.c.day
+        query = sa.select(sa.func.min(day), sa.func.max(day)).where(PUBLICATIONS.c.table_name == table)
+        with self._reads.begin() as connection:
+            first, last = connection.execute(query).one()
+        return None if first is None else (first, last)
+
+    def last_published(self, table: str) -> Publication | None:
+        """The newest publication of the last published day."""
+        days = self.days(table)
+        return self.published(table, days[1], days[1])[days[1]] if days else None
+
+    def newest_version(self, table: str) -> tuple[int, str] | None:
+        """The greatest Delta version noted and the sha256 of its log entry: a table below it went backwards."""
+        query = sa.select(PUBLICATIONS.c.version, PUBLICATIONS.c.commit_sha256)
+        query = query.where(PUBLICATIONS.c.table_name == table).order_by(PUBLICATIONS.c.version.desc()).limit(1)
+        with self._reads.begin() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else (row.version, row.commit_sha256)
+
+    def lineage(self, table: str, day: date) -> list[Upstream]:
+        """What the newest publication of the day was computed from; empty when it is not published."""
+        publication = self.published(table, day, day).get(day)
+        return list(publication.upstreams) if publication else []
+
+    # Deliveries
+
+    def taken(self, source: str) -> dict[str, tuple[Delivery, ...]]:
+        """The source's deliveries that a night has taken, by id: one each, of a dump one for each of its nights."""
+        deliveries = self._deliveries(DELIVERIES.c.source == source)
+        return {key: tuple(parts) for key, parts in groupby(deliveries, key=lambda delivery: delivery.delivery_id)}
+
+    def folders_taken(self, source: str) -> set[str]:
+        """The folders of the source's deliveries that a night has taken."""
+        with self._reads.begin() as connection:
+            return set(connection.scalars(sa.select(DELIVERIES.c.folder).where(DELIVERIES.c.source == source)))
+
+    def deliveries_of(self, source: str, night: date) -> list[Delivery]:
+        """What belongs to the night, by id, those included that another of them replaces."""
+        return self._deliveries(DELIVERIES.c.source == source, DELIVERIES.c.night == night)
+
+    def take(self, deliveries: Sequence[Delivery]) -> None:
+        """Notes which night takes each delivery, anew where it is not fixed; a fixed one stays as it is.
+
+        Raises DataRefused when a delivery of a date belongs to another night: it does so for ever.
+        """
+        with self._writes.begin() as connection:
+            for delivery in deliveries:
+                if not _is_fixed(connection, delivery):
+                    _take(connection, delivery, self._clock())
+
+    def release(self, source: str, nights: Sequence[date]) -> None:
+        """Forgets what these nights took and is not fixed, so that they can look again."""
+        with self._writes.begin() as connection:
+            connection.execute(sa.delete(DELIVERIES).where(*_is_open(source, nights)))
+
+    def fix(self, source: str, nights: Sequence[date]) -> None:
+        """Fixes what these nights took: their conform is published."""
+        with self._writes.begin() as connection:
+            connection.execute(sa.update(DELIVERIES).where(*_is_open(source, nights)).values(is_fixed=True))
+
+    def _deliveries(self, *conditions: sa.ColumnElement[bool]) -> list[Delivery]:
+        columns = [DELIVERIES.c[field.name] for field in fields(Delivery)]
+        query = sa.select(*columns).where(*conditions).order_by(DELIVERIES.c.delivery_id, DELIVERIES.c.night)
+        with self._reads.begin() as connection:
+            return [Delivery(**row) for row in connection.execute(query).mappings()]
+
+
+def _meta(connection: sa.Connection, key: str) -> str | None:
+    return connection.scalar(sa.select(META.c.value).where(META.c.key == key))
+
+
+def _note_first_night(connection: sa.Connection, night: date) -> None:
+    noted = _meta(connection, FIRST_NIGHT)
+    if noted is None or night < date.fromisoformat(noted):
+        connection.execute(sa.delete(META).where(META.c.key == FIRST_NIGHT))
+        connection.execute(sa.insert(META).values(key=FIRST_NIGHT, value=night.isoformat()))
+
+
+def _newest_drawn(connection: sa.Connection, table: str, days: Sequence[date]) -> dict[date, int]:
+    query = sa.select(GENERATIONS.c.day, sa.func.max(GENERATIONS.c.generation)).group_by(GENERATIONS.c.day)
+    query = query.where(GENERATIONS.c.table_name == table, GENERATIONS.c.day.in_(days)).order_by(GENERATIONS.c.day)
+    return dict(connection.execute(query).all())
+
+
+def _generation_row(table: str, day: date, generation: int, run_id: str, now: datetime) -> dict[str, object]:
+    return {"table_name": table, "day": day, "generation": generation, "run_id": run_id, "drawn_at": now}
+
+
+def _is_recorded(connection: sa.Connection, new: Publication) -> bool:
+    query = sa.select(PUBLICATIONS.c.version, PUBLICATIONS.c.rows, PUBLICATIONS.c.digest).where(
+        PUBLICATIONS.c.table_name == new.table,
+        PUBLICATIONS.c.day == new.day,
+        PUBLICATIONS.c.generation == new.generation,
+    )
+    known = connection.execute(query).one_or_none()
+    if known and tuple(known) != (new.version, new.rows, new.digest):
+        raise Failed(
+            f"generation {new.generation} of {new.table} {new.day} is noted as version {known.version} with "
+            f"{known.rows} rows, not as version {new.version} with {new.rows}: run `clm doctor`"
+        )
+    return known is not None
+
+
+def _record(connection: sa.Connection, new: Publication, now: datetime) -> None:
+    key = {"table_name": new.table, "day": new.day, "generation": new.generation}
+    same = ("generation", "version", "rows", "digest", "conf_digest", "run_id", "figures", "commit_sha256")
+    row = key | {name: getattr(new, name) for name in same} | {"published_at": now}
+    connection.execute(sa.insert(PUBLICATIONS).values(row))
+    lineage = [
+        key | {"upstream_table": each.table, "upstream_day": each.day, "upstream_digest": each.digest}
+        for each in new.upstreams
+    ]
+    if lineage:
+        connection.execute(sa.insert(LINEAGE), lineage)
+    # A ledger that is rebuilt from the commits never drew their generations.
+    if _newest_drawn(connection, new.table, [new.day]).get(new.day, 0) < new.generation:
+        drawn = _generation_row(new.table, new.day, new.generation, new.run_id, now)
+        connection.execute(sa.insert(GENERATIONS).values(drawn))
+
+
+def _published(connection: sa.Connection, table: str, first: date, last: date) -> dict[date, Publication]:
+    published = PUBLICATIONS.c
+    newest = (
+        sa.select(published.day, sa.func.max(published.generation).label("generation"))
+        .where(published.table_name == table, published.day.between(first, last))
+        .group_by(published.day)
+        .subquery()
+    )
+
+    def newest_of(kept: sa.Table) -> sa.Select[*tuple[object, ...]]:
+        is_newest = sa.and_(kept.c.day == newest.c.day, kept.c.generation == newest.c.generation)
+        return sa.select(kept).join(newest, is_newest).where(kept.c.table_name == table)
+
+    upstreams: dict[date, list[Upstream]] = defaultdict(list)
+    for row in connection.execute(newest_of(LINEAGE).order_by(LINEAGE.c.upstream_table, LINEAGE.c.upstream_day)):
+        upstreams[row.day].append(Upstream(table=row.upstream_table, day=row.upstream_day, digest=row.upstream_digest))
+    return {
+        row["day"]: Publication(
+            table=table,
+            upstreams=tuple(upstreams[row["day"]]),
+            **{name: value for name, value in row.items() if name != "table_name"},
+        )
+        for row in connection.execute(newest_of(PUBLICATIONS).order_by(published.day)).mappings()
+    }
+
+
+def _is_fixed(connection: sa.Connection, new: Delivery) -> bool:
+    query = sa.select(DELIVERIES.c.night, DELIVERIES.c.is_fixed)
+    query = query.where(DELIVERIES.c.source == new.source, DELIVERIES.c.delivery_id == new.delivery_id)
+    known = dict(connection.execute(query).all())
+    others = known.keys() - {new.night}
+    if new.date is not None and others:
+        raise DataRefused(
+            f"delivery {new.delivery_id} of {new.source} belongs to the night of {min(others)}, so the night of "
+            f"{new.night} cannot take it: repeat that night instead, or deliver it under a new delivery_id"
+        )
+    return known.get(new.night, False)
+
+
+def _take(connection: sa.Connection, new: Delivery, now: datetime) -> None:
+    is_same = (
+        DELIVERIES.c.source == new.source,
+        DELIVERIES.c.delivery_id == new.delivery_id,
+        DELIVERIES.c.night == new.night,
+    )
+    connection.execute(sa.delete(DELIVERIES).where(*is_same))
+    connection.execute(sa.insert(DELIVERIES).values(asdict(new) | {"landed_at": now}))
+
+
+def _is_open(source: str, nights: Sequence[date]) -> tuple[sa.ColumnElement[bool], ...]:
+    """Of these nights and not fixed yet."""
+    return DELIVERIES.c.source == source, DELIVERIES.c.night.in_(nights), DELIVERIES.c.is_fixed.is_(False)

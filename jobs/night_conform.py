@@ -1,0 +1,251 @@
+"""The stage conform: raw rows become postings and versions, the refused are set aside, every row is accounted for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from conf import Source
+from jobs import accounts, conform, mapping, state
+from jobs.accounts import Account, Counts, Tally
+from jobs.calendar import days_between, next_sunday, snapshot_days
+from jobs.deliveries import Manifest
+from jobs.dump import above_limit
+from jobs.errors import DataRefused
+from jobs.lake import Staged
+from jobs.ledger_records import Upstream
+from jobs.pipeline import snapshot_of
+from jobs.runner import Night
+from schemas.feeds import FEEDS, Feed
+
+# Rows wait for the next Sunday at the longest.
+LONGEST_WAIT = timedelta(days=8)
+BROADCAST_KEYS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """One feed of the nights: staged, with its verdicts and what they were made from."""
+
+    feed: Feed
+    staged: Staged
+    verdicts: DataFrame
+    tallies: list[Tally]
+    looked_into: Mapping[date, date]
+
+
+def run(night: Night) -> None:
+    """Conform every feed, audit everything, then publish; a day's deliveries are fixed with it."""
+    waited = _waiting_nights(night)
+    feeds = [FEEDS[name] for name in FEEDS if night.settings.sources_of(name)]
+    conformed = [_conform(night, feed, waited) for feed in feeds]
+    quarantine = night.stage("core.quarantine", _quarantine(night, conformed, waited))
+    counts = _account(night, conformed, quarantine)
+    feed_of = {source.name: source.feed for source in night.settings.sources}
+    deliveries = night.stage("ops.deliveries", accounts.transform(night.spark, counts, feed_of))
+    _refuse_above_limit(night, counts)
+    empty = _announced_empty(counts, feed_of, night)
+    for each in conformed:
+        night.judge(each.staged, empty[each.feed.name])
+    night.judge(quarantine)
+    night.judge(deliveries)
+    night.refuse_failures()
+    for each in conformed:
+        night.publish(each.staged, _lineage(night, each, waited), announced_empty=empty[each.feed.name])
+    raw = night.upstreams([f"raw.{source.name}" for source in night.settings.sources])
+    night.publish(quarantine, raw, announced_empty=night.days)
+    for each in conformed:
+        if each.feed.kind == "states":
+            _fold(night, each.feed)
+    night.publish(deliveries, raw, announced_empty=night.days)
+    for source in night.settings.sources:
+        night.ledger.fix(source.name, night.days)
+    for each in conformed:
+        each.verdicts.unpersist()
+
+
+# ---- one feed
+
+
+def _records(night: Night, source: Source, waited: Mapping[str, set[date]], *, with_rows: bool = False) -> DataFrame:
+    """The source's records of these nights, and of earlier ones that still have rows waiting."""
+    raw = night.lake.read_days(f"raw.{source.name}", {*night.days, *waited[source.name]})
+    lake = night.settings.lake
+    made = mapping.records(
+        raw, source, night.mappings[source.name], zone=lake.zone, currency=lake.currency, with_rows=with_rows
+    )
+    return conform.due(made, source, first_night=night.first_night)
+
+
+def _conform(night: Night, feed: Feed, waited: Mapping[str, set[date]]) -> Conformed:
+    sources = night.settings.sources_of(feed.name)
+    records = _union(_records(night, source, waited) for source in sources)
+    with night.progress.step(f"tell the keys of {feed.name} apart"):
+        prospects = conform.prospects(records, feed, first=night.first, last=night.last).persist()
+        known, looked_into = _known(night, feed, prospects)
+        verdicts = conform.verdicts(prospects, known, feed).persist()
+        tallies = accounts.tally(verdicts)
+        prospects.unpersist()
+    has_implied = any(group.outcome == conform.IMPLIED for group in tallies)
+    posted = conform.transform(records, verdicts, feed, first=night.first, has_implied=has_implied)
+    return Conformed(feed, night.stage(f"core.{feed.name}", posted), verdicts, tallies, looked_into)
+
+
+def _known(night: Night, feed: Feed, prospects: DataFrame) -> tuple[DataFrame | None, dict[date, date]]:
+    """What earlier nights know of tonight's keys, and for each night the first that it looked into."""
+    if night.first <= night.first_night:
+        return None, {}
+    keys = conform.late_keys(prospects, feed).persist()
+    rows = keys.groupBy("due").agg(F.min("since").alias("since"), F.count(F.lit(1)).alias("keys")).collect()
+    looked_into = {
+        conform.EPOCH + timedelta(days=row["due"]): max(conform.EPOCH + timedelta(days=row["since"]), night.first_night)
+        for row in rows
+    }
+    if not rows:
+        return None, {}
+    wanted = keys.select(*feed.key).distinct()
+    if sum(row["keys"] for row in rows) < BROADCAST_KEYS:
+        wanted = F.broadcast(wanted)
+    if feed.kind == "states":
+        before = _state_before(night, feed)
+        return (conform.known(before, wanted, feed) if before is not None else None), {}
+    since = min(looked_into.values())
+    posted = night.lake.read(f"core.{feed.name}", known_on=night.first - timedelta(days=1), since=since)
+    return conform.known(posted, wanted, feed), looked_into
+
+
+def _state_before(night: Night, feed: Feed) -> DataFrame | None:
+    """The state of the night before the first, from the nearest snapshot and the versions that came after it."""
+    table = snapshot_of(feed.name)
+    yesterday = night.first - timedelta(days=1)
+    snapshots = night.ledger.published(table.name, night.first_night, yesterday)
+    if not snapshots:
+        return None
+    nearest = max(snapshots)
+    kept = night.lake.read_day(table.name, nearest)
+    if nearest == yesterday:
+        return kept
+    since = night.lake.read(f"core.{feed.name}", known_on=yesterday, since=nearest + timedelta(days=1))
+    return state.transform(kept, since, feed, table, as_of=yesterday)
+
+
+def _fold(night: Night, feed: Feed) -> None:
+    """Make the snapshots of these nights: each from the one before it and the versions since."""
+    table = snapshot_of(feed.name)
+    previous: date | None = None
+    earlier = night.ledger.published(table.name, night.first_night, night.first - timedelta(days=1))
+    before = _state_before(night, feed)
+    for day in snapshot_days(night.first, night.last):
+        start = night.first if previous is None else previous + timedelta(days=1)
+        folded = state.transform(
+            before, night.lake.read(f"core.{feed.name}", known_on=day, since=start), feed, table, as_of=day
+        )
+        staged = night.stage(table.name, folded, [day])
+        night.judge(staged)
+        night.refuse_failures()
+        made_from = list(night.digests(f"core.{feed.name}", start, day).values())
+        origin = previous or max(earlier, default=None)
+        if origin is not None:
+            made_from += night.digests(table.name, origin, origin).values()
+        night.publish(staged, {day: made_from}, announced_empty=[day])
+        before, previous = night.lake.read_day(table.name, day), day
+
+
+# ---- what was set aside, and the accounts
+
+
+def _quarantine(night: Night, conformed: Iterable[Conformed], waited: Mapping[str, set[date]]) -> DataFrame:
+    frames = [
+        conform.quarantine(_records(night, source, waited, with_rows=True), each.verdicts, source)
+        for each in conformed
+        for source in night.settings.sources_of(each.feed.name)
+    ]
+    return _union(frames)
+
+
+def _union(frames: Iterable[DataFrame]) -> DataFrame:
+    return reduce(DataFrame.unionByName, frames)
+
+
+def _waiting_nights(night: Night) -> dict[str, set[date]]:
+    """Source → earlier nights that landed rows which still wait."""
+    waited: dict[str, set[date]] = defaultdict(set)
+    if not night.lake.exists("ops.deliveries"):
+        return waited
+    yesterday = night.first - timedelta(days=1)
+    accounts_ = night.lake.read("ops.deliveries", known_on=yesterday, since=night.first - LONGEST_WAIT)
+    balance = accounts_.groupBy("source", "delivery_id", "taken_from").agg(F.sum("waiting").alias("waiting"))
+    for row in balance.where("waiting > 0").collect():
+        waited[row["source"]].add(row["taken_from"])
+    return waited
+
+
+def _account(night: Night, conformed: Iterable[Conformed], quarantine: Staged) -> dict[Account, Counts]:
+    delivered: dict[Account, int] = {}
+    landed_on: dict[str, set[date]] = defaultdict(set)
+    for source in night.settings.sources:
+        for delivery_id, parts in night.ledger.taken(source.name).items():
+            for part in parts:
+                landed_on[delivery_id].add(part.night)
+                if night.first <= part.night <= night.last:
+                    account = Account(part.night, source.name, delivery_id, part.night)
+                    delivered[account] = sum(file.rows or 0 for file in Manifest.model_validate(part.manifest).files)
+    with night.progress.step("account for every row"):
+        tallies: list[Tally] = []
+        accepted: dict[tuple[date, str], tuple[int, int]] = {}
+        for each in conformed:
+            tallies += each.tallies
+            accepted.update(accounts.accepted(each.staged.frame))
+        return accounts.settle(delivered, landed_on, tallies, accepted, accounts.refused(quarantine.frame))
+
+
+def _refuse_above_limit(night: Night, counts: Mapping[Account, Counts]) -> None:
+    """Raises DataRefused for a delivery of which more is refused than its source allows. Dumps are judged whole, at landing."""
+    for account, each in counts.items():
+        source = night.settings.source(account.source)
+        if source.is_dump or each.quarantined <= source.limits.max_quarantined * each.delivered or not each.delivered:
+            continue
+        names = mapping.reasons(source, source.feed_spec)
+        by_reason: dict[str, int] = defaultdict(int)
+        for bits, rows in each.by_bits.items():
+            for position, name in enumerate(names):
+                if bits >> position & 1:
+                    by_reason[name] += rows
+        raise DataRefused(above_limit(source, account.delivery_id, each.quarantined, each.delivered, by_reason))
+
+
+def _announced_empty(
+    counts: Mapping[Account, Counts], feed_of: Mapping[str, str], night: Night
+) -> dict[str, set[date]]:
+    """Feed → nights on which its manifests say that nothing came and nothing that waited was taken."""
+    handled: dict[tuple[str, date], int] = defaultdict(int)
+    for account, each in counts.items():
+        handled[feed_of[account.source], account.night] += each.records
+    return {feed: {day for day in night.days if not handled[feed, day]} for feed in FEEDS}
+
+
+def _lineage(night: Night, each: Conformed, waited: Mapping[str, set[date]]) -> dict[date, list[Upstream]]:
+    """For each night: the raw days it read, and the postings of earlier nights that it looked into."""
+    sources = night.settings.sources_of(each.feed.name)
+    made_from = night.upstreams([f"raw.{source.name}" for source in sources])
+    for source in sources:
+        name = f"raw.{source.name}"
+        in_range = {group.landed for group in each.tallies if group.outcome == conform.WAITING and group.source == source.name}
+        for landed in sorted(waited[source.name] | in_range):
+            for day in {landed + timedelta(days=1), next_sunday(landed)} - {landed}:
+                if day in made_from:
+                    made_from[day] += night.digests(name, landed, landed).values()
+    table = f"core.{each.feed.name}"
+    if each.looked_into:
+        start = min(each.looked_into.values())
+        known = night.digests(table, start, night.first - timedelta(days=1))
+        known |= {day: Upstream(table=table, day=day, digest=each.staged.digest(day)) for day in each.staged.days}
+        for day, since in each.looked_into.items():
+            made_from[day] += [known[then] for then in days_between(since, day - timedelta(days=1)) if then in known]
+    return made_from

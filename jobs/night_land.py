@@ -1,0 +1,96 @@
+"""The stage land: every source's deliveries of the nights become raw.<source>."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+
+from pyspark.sql import DataFrame
+
+from conf import Source
+from jobs import dump, land
+from jobs.deliveries import Part, take
+from jobs.errors import DataRefused
+from jobs.lake import Staged
+from jobs.runner import Night
+
+RowsOfFile = dict[tuple[date, str, str], int]
+
+
+def run(night: Night) -> None:
+    """Land each source; raises DataRefused where a delivery is not what it says it is."""
+    for source in night.settings.sources:
+        with night.progress.step(f"check deliveries of {source.name}"):
+            parts = take(source, night.landing, night.ledger, night.days, night.progress.note)
+        frame = _frame(night, source, parts)
+        staged = night.stage(f"raw.{source.name}", frame)
+        rows = _rows_by_file(staged)
+        if not source.is_dump:
+            _refuse_other_rows(source, parts, rows)
+        night.judge(staged)
+        night.refuse_failures()
+        counted = _counted(source, parts, rows)
+        told = {"deliveries": [{"id": part.delivery.delivery_id, "night": part.night.isoformat()} for part in counted]}
+        night.publish(staged, {}, announced_empty=_announced_empty(night, counted), told=told)
+        night.ledger.take([part.delivery for part in counted])
+
+
+def _frame(night: Night, source: Source, parts: Sequence[Part]) -> DataFrame:
+    rows = land.read(night.spark, source, parts)
+    if not source.is_dump:
+        return land.transform(rows, source)
+    settings = night.settings.lake
+    first_night = night.first_night
+    dated = dump.dated(
+        rows, source, night.mappings[source.name], zone=settings.zone, currency=settings.currency, first_night=first_night
+    )
+    with night.progress.step(f"judge {source.name} as a whole"):
+        judgement = dump.judge(dated, source, first_night)
+    dump.refuse_above_limit(source, judgement)
+    if judgement.rows_before:
+        night.progress.note(
+            f"{source.name}: {judgement.rows_before} rows are dated before the lake's first night {first_night} and stay out"
+        )
+    return dump.transform(dated, source, first=night.first, last=night.last)
+
+
+def _rows_by_file(staged: Staged) -> RowsOfFile:
+    counted = staged.frame.groupBy("as_of_date", "delivery_id", "file").count().collect()
+    return {(row["as_of_date"], row["delivery_id"], row["file"]): row["count"] for row in counted}
+
+
+def _refuse_other_rows(source: Source, parts: Sequence[Part], rows: RowsOfFile) -> None:
+    for part in parts:
+        for file in part.manifest.files:
+            found = rows.get((part.night, part.delivery.delivery_id, f"{part.delivery.folder}/{file.name}"), 0)
+            if file.rows is not None and found != file.rows:
+                raise DataRefused(
+                    f"{part.folder / file.name}: {found} rows, the manifest says {file.rows}. Nothing of it was published. "
+                    f"Ask {source.owner} to deliver it again."
+                )
+
+
+def _counted(source: Source, parts: Sequence[Part], rows: RowsOfFile) -> list[Part]:
+    """The parts with the rows of every file filled in; of a dump, the rows that belong to the part's night."""
+    counted: list[Part] = []
+    for part in parts:
+        files = tuple(
+            file.model_copy(
+                update={"rows": rows.get((part.night, part.delivery.delivery_id, f"{part.delivery.folder}/{file.name}"), 0)}
+            )
+            for file in part.manifest.files
+        )
+        manifest = part.manifest.model_copy(update={"files": files})
+        delivery = replace(part.delivery, manifest=manifest.model_dump(mode="json"))
+        counted.append(Part(delivery, manifest, part.folder))
+    return counted
+
+
+def _announced_empty(night: Night, parts: Sequence[Part]) -> set[date]:
+    """Nights whose manifests say that there is nothing."""
+    rows: dict[date, int] = defaultdict(int)
+    for part in parts:
+        rows[part.night] += sum(file.rows or 0 for file in part.manifest.files)
+    return {day for day in night.days if rows[day] == 0 and any(part.night == day for part in parts)}

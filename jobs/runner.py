@@ -1,0 +1,277 @@
+"""Carries the night out: read, transform, stage, audit, publish; one night or a range, whole or one stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from conf import Settings
+from jobs import audit, pipeline
+from jobs.calendar import days_between
+from jobs.errors import Busy, ClmError, DataRefused, Usage
+from jobs.expressions import Expression, check_mapping
+from jobs.lake import Lake, Staged, ensure_writable
+from jobs.ledger import Ledger
+from jobs.ledger_records import Run, Upstream
+from jobs.progress import Progress
+from jobs.session import open_session
+
+
+@dataclass
+class Night:
+    """One run over the nights first … last: what every stage needs, and what the audits have said so far."""
+
+    spark: SparkSession
+    settings: Settings
+    ledger: Ledger
+    lake: Lake
+    run: Run
+    days: list[date]
+    progress: Progress
+    mappings: Mapping[str, Mapping[str, Expression]]
+    judged: list[audit.Judged] = field(default_factory=list)
+
+    @property
+    def first(self) -> date:
+        return self.days[0]
+
+    @property
+    def last(self) -> date:
+        return self.days[-1]
+
+    @property
+    def first_night(self) -> date:
+        return min(self.ledger.first_night() or self.first, self.first)
+
+    @property
+    def landing(self) -> Path:
+        return Path(self.settings.landing)
+
+    def digests(self, table: str, first: date, last: date) -> dict[date, Upstream]:
+        """What is published of a table from first to last, as the lineage records it."""
+        published = self.ledger.published(table, first, last)
+        return {day: Upstream(table=table, day=day, digest=each.digest) for day, each in published.items()}
+
+    def stage(self, table: str, frame: Any, days: Sequence[date] | None = None) -> Staged:
+        declared = pipeline.table_of(self.settings, table)
+        with self.progress.step(f"write {table}"):
+            return self.lake.stage(declared, frame, days or self.days, audit.suites(declared, self.settings))
+
+    def judge(self, staged: Staged, announced_empty: Collection[date] = ()) -> None:
+        """Audit staged days; what failed is told by `refuse_failures`, once everything has been looked at."""
+        with self.progress.step(f"audit {staged.table.name}"):
+            self.judged += audit.judge(staged, self.settings, self.ledger, announced_empty)
+
+    def publish(
+        self,
+        staged: Staged,
+        upstreams: Mapping[date, Sequence[Upstream]],
+        announced_empty: Collection[date] = (),
+        told: Mapping[str, Any] | None = None,
+    ) -> None:
+        with self.progress.step(f"publish {staged.table.name}"):
+            self.lake.publish(staged, upstreams=upstreams, announced_empty=announced_empty, told=told)
+
+    def refuse_failures(self) -> None:
+        audit.refuse_failures(self.judged)
+
+    def upstreams(self, tables: Sequence[str]) -> dict[date, list[Upstream]]:
+        """For each night, the same night of `tables`."""
+        found: dict[date, list[Upstream]] = {day: [] for day in self.days}
+        for table in tables:
+            for day, upstream in self.digests(table, self.first, self.last).items():
+                found[day].append(upstream)
+        return found
+
+
+def stages() -> dict[str, Callable[[Night], None]]:
+    """What each stage does, in order. The modules import this one."""
+    from jobs import night_conform, night_know, night_land
+
+    return {"land": night_land.run, "conform": night_conform.run, "know": night_know.run}
+
+
+def run_night(settings: Settings, day: date, *, stage: str | None = None, progress: Progress) -> None:
+    """One night, or one of its stages. Raises Busy, DataRefused, Usage or Failed; nothing is half-published."""
+    wanted = _stages_of(stage) if stage else list(pipeline.STAGES)
+    with _opened(settings, "run", day, day, stage, progress, keep=stage is not None and stage != pipeline.STAGES[-1]) as night:
+        _refuse_out_of_order(night, wanted)
+        _carry_out(night, wanted)
+
+
+def backfill(
+    settings: Settings, first: date, last: date, *, reason: str, until: str | None = None, progress: Progress
+) -> None:
+    """A range of nights, each stage as one job over all of them; on an empty lake the bootstrap.
+
+    Days that are published already need an entry in conf/backfills.toml that covers them. A run of the same
+    nights that did not end is taken up after the last stage that it published.
+    """
+    if last < first:
+        raise Usage(f"--to {last} is before --from {first}.")
+    if len(reason.strip()) < len("why?!"):
+        raise Usage("A backfill needs a reason that someone will understand next year: --reason \"…\".")
+    wanted = list(pipeline.STAGES[: pipeline.STAGES.index(_stages_of(until)[0]) + 1]) if until else list(pipeline.STAGES)
+    with _opened(settings, "backfill", first, last, None, progress) as night:
+        done = _published_before_the_end(night)
+        if not done:
+            _refuse_unreviewed(night)
+        _refuse_out_of_order(night, wanted)
+        for stage in [stage for stage in wanted if stage in done]:
+            progress.note(f"{stage}: published by the run that did not end; taken up after it")
+        _carry_out(night, [stage for stage in wanted if stage not in done])
+
+
+def _stages_of(stage: str) -> list[str]:
+    if stage not in pipeline.STAGES:
+        raise Usage(f"There is no stage {stage}. Stages are {', '.join(pipeline.STAGES)}.")
+    return [stage]
+
+
+@contextmanager
+def _opened(
+    settings: Settings,
+    command: str,
+    first: date,
+    last: date,
+    stage: str | None,
+    progress: Progress,
+    *,
+    keep: bool = False,
+) -> Iterator[Night]:
+    if not settings.sources:
+        raise Usage("No source is configured: put one TOML file per source into conf/sources (docs/onboarding_a_source.md).")
+    ensure_writable(settings.lake.root)
+    ledger = Ledger.open(settings.ledger_url)
+    run = ledger.start_run(command, first, last, stage)
+    try:
+        with ledger.lease(run, keep=keep) as lease:
+            ledger.pin("zone", settings.lake.zone)
+            ledger.pin("currency", settings.lake.currency)
+            with progress.step("start Spark"):
+                spark = open_session(settings)
+            mappings = {source.name: check_mapping(spark, source) for source in settings.sources}
+            lake = Lake(spark, settings, ledger, run, lease)
+            lake.refuse_unhealthy(ledger.published_tables())
+            yield Night(spark, settings, ledger, lake, run, days_between(first, last), progress, mappings)
+    except BaseException as error:
+        outcome = {Busy: "busy", DataRefused: "refused"}.get(type(error), "failed")
+        ledger.end_run(run.run_id, outcome, str(error) if isinstance(error, ClmError) else type(error).__name__)
+        raise
+    ledger.end_run(run.run_id, "done")
+
+
+def _carry_out(night: Night, wanted: Sequence[str]) -> None:
+    from jobs import night_quality
+
+    for stage, carry_out in stages().items():
+        if stage not in wanted:
+            continue
+        night.judged = []
+        try:
+            with night.progress.step(f"{stage} {_span(night)}"):
+                carry_out(night)
+        except DataRefused:
+            # What was refused, and why, has to be readable in the lake as well.
+            night_quality.run(night)
+            raise
+        night_quality.run(night)
+
+
+def _span(night: Night) -> str:
+    return f"{night.first}" if night.first == night.last else f"{night.first} to {night.last}"
+
+
+# ---- order
+
+
+def _refuse_out_of_order(night: Night, wanted: Sequence[str]) -> None:
+    """Raises Busy where an earlier night, or an earlier stage of this one, is missing."""
+    begun = night.ledger.first_night()
+    if begun is None:
+        if wanted[0] != pipeline.STAGES[0]:
+            raise Busy(f"Nothing has been landed yet: run `clm run --date {night.first} --stage {pipeline.STAGES[0]}` first.")
+        return
+    if night.first < begun:
+        raise Busy(
+            f"This lake begins on {begun}; nights before its first cannot be added. "
+            f"Load them into an empty lake (CLM_LAKE) with `clm backfill --from {night.first}`."
+        )
+    jobs = [job for job in pipeline.night(night.settings) if job.writes != ("ops.quality",)]
+    yesterday = night.first - timedelta(days=1)
+    for job in jobs:
+        for table in job.writes:
+            if job.stage in wanted and job.mode == "range" and night.first > begun:
+                _refuse_missing(night, table, yesterday)
+    earlier = pipeline.STAGES[: pipeline.STAGES.index(wanted[0])]
+    for job in jobs:
+        if job.stage in earlier:
+            for table in job.writes:
+                missing = sorted(set(night.days) - set(night.ledger.published(table, night.first, night.last)))
+                if missing and job.mode == "range":
+                    raise Busy(
+                        f"{table} {missing[0]} is not published, and {wanted[0]} reads it: "
+                        f"run `clm run --date {missing[0]} --stage {job.stage}` first."
+                    )
+
+
+def _refuse_missing(night: Night, table: str, day: date) -> None:
+    if night.ledger.published(table, day, day):
+        return
+    days = night.ledger.days(table)
+    start = days[1] + timedelta(days=1) if days and days[1] < day else day
+    raise Busy(
+        f"{night.first} needs {day}, and {table} {day} is not published: "
+        f'run `clm backfill --from {start} --to {day} --reason "…"` first.'
+    )
+
+
+def _refuse_unreviewed(night: Night) -> None:
+    tables = [table for job in pipeline.night(night.settings) if job.stage != "land" for table in job.writes]
+    published = {day for table in tables for day in night.ledger.published(table, night.first, night.last)}
+    reviewed = [entry for entry in night.settings.backfills if entry.from_date <= min(published, default=night.first)]
+    if published and not any(entry.to_date >= max(published) for entry in reviewed):
+        raise Usage(
+            f"{min(published)} to {max(published)} are published already; to compute them again is reviewed first. Add to "
+            f"backfills.toml:\n[[backfill]]\nfrom = {min(published)}\nto = {max(published)}\n"
+            'reason = "…"\nasked_by = "…"'
+        )
+
+
+def _published_before_the_end(night: Night) -> set[str]:
+    """Stages of these very nights that a backfill published which then did not end."""
+    attempts: set[str] = set()
+    for earlier in night.ledger.runs(night.first):
+        is_same = (earlier.command, earlier.first_day, earlier.last_day) == ("backfill", night.first, night.last)
+        if earlier.run_id == night.run.run_id or not is_same:
+            continue
+        if earlier.outcome == "done":
+            break
+        attempts.add(earlier.run_id)
+    done: set[str] = set()
+    for stage in pipeline.STAGES:
+        tables = [
+            table
+            for job in pipeline.night(night.settings)
+            if job.stage == stage and job.mode == "range" and job.writes != ("ops.quality",)
+            for table in job.writes
+        ]
+        for table in tables:
+            published = night.ledger.published(table, night.first, night.last)
+            theirs = {day for day, each in published.items() if each.run_id in attempts and each.conf_digest == night.settings.digest}
+            if theirs != set(night.days):
+                return done
+        done.add(stage)
+    return done
+
+
+def explain(error: PySparkException) -> str:
+    """A Spark error as its class alone: its message may hold a value of a row."""
+    return f"Spark stopped with {error.getCondition() or type(error).__name__}"

@@ -1,0 +1,82 @@
+"""The one SparkSession of a process, made from Settings."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from conf import Settings
+from jobs.errors import Failed
+
+MINIMUM_JAVA = 17
+
+
+def jar_folder() -> Path:
+    """Where set-up put the Delta jars, checked by sha256: inside the environment, never fetched at run time."""
+    return Path(sys.prefix) / "jars"
+
+
+def java_version() -> int:
+    """The major version of the Java that Spark would start; raises Failed with what to do."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if java is None or not Path(java).exists():
+        raise Failed(f"No Java found. Install Java {MINIMUM_JAVA} or newer, or let JAVA_HOME point to it.")
+    printed = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(?:1\.)?(\d+)', printed)
+    if found is None:
+        raise Failed(f"{java} does not tell its version. Install Java {MINIMUM_JAVA} or newer.")
+    version = int(found.group(1))
+    if version < MINIMUM_JAVA:
+        raise Failed(f"{java} is Java {version}; Spark 4.2 needs {MINIMUM_JAVA} or newer. Set JAVA_HOME to a newer one.")
+    return version
+
+
+def open_session(settings: Settings) -> SparkSession:
+    """Start Spark with Delta. All of the JVM, Spark and the shown times are UTC; zones are explicit in the code."""
+    java_version()
+    # PySpark would log whole plans and, of cast errors, values; what went wrong is said by the command itself.
+    logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    jars = sorted(str(jar) for jar in jar_folder().glob("*.jar"))
+    if not jars:
+        raise Failed(f"The Delta jars are missing from {jar_folder()}. Run `make setup`.")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    # Wide projections exceed the 8,000 bytecodes above which HotSpot leaves a method interpreted (design §13).
+    java_options = (
+        "-XX:-DontCompileHugeMethods -Duser.timezone=UTC "
+        f"-Dlog4j2.configurationFile={files('jobs').joinpath('log4j2.properties')}"
+    )
+    options = {
+        "spark.jars": ",".join(jars),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.driver.extraJavaOptions": java_options,
+        "spark.driver.memory": settings.spark.driver_memory,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+        # Spares the sort before a partitioned write.
+        "spark.sql.maxConcurrentOutputFileWriters": "64",
+        # A path in a rule or a mapping must never become a table.
+        "spark.sql.runSQLOnFiles": "false",
+        # Two thirds of a tiny commit is this file, which replays the table's state.
+        "spark.databricks.delta.writeChecksumFile.enabled": "false",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        **settings.spark.conf,
+    }
+    builder = SparkSession.builder.appName("clm-lake").master(settings.spark.master)  # pyright: ignore[reportAttributeAccessIssue]
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()

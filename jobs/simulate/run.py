@@ -1,0 +1,102 @@
+"""The whole simulation: deliveries as in the field, and beside them the truth about every row."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.simulate import mess, registrations
+from jobs.simulate.deliver import as_delivered, deliver, write_days
+from jobs.simulate.payments import payments
+from jobs.simulate.people import people
+from jobs.simulate.plan import Simulation, Source, SourceSummary, Summary, packaged_source
+
+log = logging.getLogger("clm")
+
+
+def simulate(spark: SparkSession, simulation: Simulation) -> Summary:
+    """Write `<out>/<source>/<date>/` for every feed and date, and `<out>/truth/`.
+
+    `truth/<source>/<date>.parquet` says of every delivered row what went wrong with it and which answer conform owes
+    it (`mess.TRUTH`, `registrations.TRUTH`); `truth/summary.json` counts. Raises Usage if it cannot be told.
+    """
+    simulation.check()
+    truth = simulation.out / "truth"
+    truth.mkdir(parents=True)
+    sources = {}
+    for feed in simulation.feeds:
+        source = packaged_source(feed)
+        log.info("%s: simulating %d days of %d customers", source.name, len(simulation.dates), simulation.customers)
+        rows = _delivered(spark, simulation, source, feed)
+        order, told = (mess.ORDER, mess.TRUTH) if feed == "transactions" else (registrations.ORDER, registrations.TRUTH)
+        _write(rows, order, told, simulation, source)
+        sources[source.name] = _summary(spark, truth / source.name)
+    summary = Summary(len(simulation.dates), len(simulation.dates) * len(sources), sources)
+    (truth / "summary.json").write_text(json.dumps(_document(simulation, summary), indent=1) + "\n", encoding="utf-8")
+    return summary
+
+
+def _delivered(spark: SparkSession, simulation: Simulation, source: Source, feed: str) -> DataFrame:
+    crowd = people(spark, simulation)
+    file_format = simulation.format_of(source)
+    if feed == "customers":
+        return registrations.delivered_versions(crowd, simulation, file_format)
+    return mess.delivered_payments(payments(crowd, simulation), simulation, file_format, source.late_days)
+
+
+def _write(
+    rows: DataFrame, order: tuple[str, ...], told: tuple[str, ...], simulation: Simulation, source: Source
+) -> None:
+    """Tell the story twice rather than keep it: making rows is cheaper than storing them in between."""
+    file_format, days = simulation.format_of(source), len(simulation.dates)
+    truth = simulation.out / "truth" / source.name
+    truth.mkdir()
+    with tempfile.TemporaryDirectory(prefix=".simulate-", dir=simulation.out) as work:
+        columns = [F.col(name) for name in told]
+        for day, path in write_days(rows, columns, order, days, "parquet", Path(work) / "truth").items():
+            shutil.move(path, truth / f"{day}.parquet")
+        files = write_days(
+            rows, as_delivered(rows, source, file_format), order, days, file_format, Path(work) / "files"
+        )
+        deliver(files, simulation.dates, source.name, file_format, simulation.out)
+
+
+def _summary(spark: SparkSession, truth: Path) -> SourceSummary:
+    kinds, answers, days = Counter[str](), Counter[str](), Counter[date]()
+    if any(truth.iterdir()):
+        told = spark.read.parquet(f"file://{truth.absolute()}")
+        for row in told.groupBy("delivery_date", "kind", "answer").count().collect():
+            kinds[row["kind"]] += row["count"]
+            answers[row["answer"]] += row["count"]
+            days[row["delivery_date"]] += row["count"]
+    return SourceSummary(days.total(), *(dict(sorted(counter.items())) for counter in (kinds, answers, days)))
+
+
+def _document(simulation: Simulation, summary: Summary) -> dict[str, object]:
+    return {
+        "customers": simulation.customers,
+        "first": simulation.first.isoformat(),
+        "last": simulation.last.isoformat(),
+        "seed": simulation.seed,
+        "mess": asdict(simulation.mess),
+        "days": summary.days,
+        "deliveries": summary.deliveries,
+        "sources": {
+            name: {
+                "rows": source.rows,
+                "kinds": source.kinds,
+                "answers": source.answers,
+                "days": {day.isoformat(): rows for day, rows in source.days.items()},
+            }
+            for name, source in summary.sources.items()
+        },
+    }

@@ -1,0 +1,45 @@
+"""Which published days are stale: made from an upstream day that has been published anew with other contents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from conf import Settings
+from jobs import pipeline
+from jobs.ledger import Ledger
+from jobs.ledger_records import Publication, Upstream
+
+Published = Mapping[str, Mapping[date, Publication]]
+
+
+def tables_of(settings: Settings) -> tuple[str, ...]:
+    """The tables that a night writes, in its order."""
+    return tuple(table for job in pipeline.night(settings) for table in job.writes)
+
+
+def publications(settings: Settings, ledger: Ledger | None) -> Published:
+    """Table → day → newest publication, of every table that a night writes; empty where there is no ledger yet."""
+    return {table: ledger.published(table, date.min, date.max) if ledger else {} for table in tables_of(settings)}
+
+
+def stale_days(published: Published) -> dict[tuple[str, date], Upstream]:
+    """(table, day) → the upstream that makes it stale; a day whose upstream is stale is stale as well.
+
+    The tables of `published` stand in the order of the night, so every upstream is looked at before what is
+    made from it.
+    """
+    stale: dict[tuple[str, date], Upstream] = {}
+    for publication in _in_order(published):
+        for upstream in publication.upstreams:
+            now = published.get(upstream.table, {}).get(upstream.day)
+            has_changed = now is None or now.digest != upstream.digest
+            if has_changed or (upstream.table, upstream.day) in stale:
+                stale[publication.table, publication.day] = upstream
+                break
+    return stale
+
+
+def _in_order(published: Published) -> list[Publication]:
+    days = sorted({day for of_table in published.values() for day in of_table})
+    return [of_table[day] for day in days for of_table in published.values() if day in of_table]

@@ -1,0 +1,99 @@
+"""Where each table of a night stands, from the ledger alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from conf import Settings
+from jobs import pipeline
+from jobs.ledger import Ledger
+from jobs.ledger_records import Publication, Run, Upstream
+from jobs.staleness import Published, publications, stale_days, tables_of
+
+State = Literal["published", "stale", "missing", "busy", "failed", "waiting"]
+# Rows that wait for their night are routine: they are said, and nobody is called for them.
+BEHIND = frozenset({"stale", "missing", "busy", "failed"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableStatus:
+    """One table on one day; generation and digest are those of its newest publication, if there is one."""
+
+    table: str
+    day: date
+    state: State
+    generation: int | None = None
+    digest: str | None = None
+    why: str | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        return self.state in BEHIND
+
+
+def last_night(settings: Settings, ledger: Ledger) -> date | None:
+    """The last day of which any table is published."""
+    return max((days[1] for table in tables_of(settings) if (days := ledger.days(table))), default=None)
+
+
+def statuses(settings: Settings, ledger: Ledger | None, day: date) -> list[TableStatus]:
+    """Every table of the night of `day`, in the night's order; all are missing where there is no ledger yet."""
+    published = publications(settings, ledger)
+    stale = stale_days(published)
+    runs = [run for run in ledger.runs(day) if run.outcome != "busy"] if ledger else []
+    holder = ledger.holder() if ledger else None
+    at_work = None if holder is None or holder.is_idle else holder.run_id
+    found: list[TableStatus] = []
+    for job in pipeline.night(settings):
+        newest_run = next((run for run in runs if run.stage in (None, job.stage)), None)
+        for table in job.writes:
+            publication = published[table].get(day)
+            state, why = _of_ledger(job, table, day, published, stale)
+            if newest_run and not (publication and publication.run_id == newest_run.run_id):
+                state, why = _of_run(newest_run, at_work, state, why)
+            found.append(
+                TableStatus(
+                    table=table,
+                    day=day,
+                    state=state,
+                    generation=publication.generation if publication else None,
+                    digest=publication.digest if publication else None,
+                    why=why,
+                )
+            )
+    return found
+
+
+def _of_ledger(
+    job: pipeline.Job, table: str, day: date, published: Published, stale: dict[tuple[str, date], Upstream]
+) -> tuple[State, str | None]:
+    """What the publications say."""
+    publication = published[table].get(day)
+    if publication is None:
+        later = min((kept for kept in published[table] if kept > day), default=None)
+        if job.mode == "hop" and later:
+            return "published", f"folded into the snapshot of {later}; no other is kept of this day"
+        return "missing", "not published"
+    if upstream := stale.get((table, day)):
+        return "stale", f"made from {upstream.table} {upstream.day}, which has changed since or is stale itself"
+    waiting = _waiting(published[table], day)
+    if waiting:
+        return "waiting", f"{waiting} rows delivered by then wait for a later night"
+    return "published", None
+
+
+def _of_run(run: Run, at_work: str | None, state: State, why: str | None) -> tuple[State, str | None]:
+    """What the newest run of the day says about a table that it has not published."""
+    if run.run_id == at_work:
+        return "busy", f"run {run.run_id} (`clm {run.command}`) is at work on it"
+    if run.outcome != "done" and state in ("missing", "stale"):
+        return "failed", run.why or f"run {run.run_id} (`clm {run.command}`) was killed"
+    return state, why
+
+
+def _waiting(days: Mapping[date, Publication], day: date) -> int:
+    """Rows waiting after the night of `day`: every night notes how many it adds to them or takes of them."""
+    return sum(int(each.figures.get("waiting_rows") or 0) for then, each in days.items() if then <= day)

@@ -1,0 +1,10 @@
+"""The catalogue: every table of the lake, declared once."""
+
+from __future__ import annotations
+
+from schemas import core, ops
+from schemas.table import Table
+
+CATALOGUE: dict[str, Table] = {table.name: table for table in (*core.TABLES, *ops.TABLES)}
+
+__all__ = ["CATALOGUE"]

@@ -1,0 +1,75 @@
+"""Columns that mean one thing everywhere, written once."""
+
+from __future__ import annotations
+
+from schemas.table import Column
+
+PRODUCTS = (
+    "recharge",
+    "bill_payment",
+    "p2p_transfer",
+    "p2m_payment",
+    "b2b_payment",
+    "wallet_load",
+    "marketplace_order",
+)
+RAILS = ("upi", "wallet", "card", "netbanking")
+DIRECTIONS = ("debit", "credit")
+STATUSES = ("pending", "failed", "success", "reversed")
+
+AS_OF_DATE = Column(
+    name="as_of_date",
+    type="date",
+    about="The business date whose night learned this row.",
+    nullable=False,
+)
+EVENT_DATE = Column(
+    name="event_date",
+    type="date",
+    about="The calendar date in the lake's zone on which it happened.",
+    nullable=False,
+    statistics=True,
+)
+CUSTOMER_ID = Column(
+    name="customer_id",
+    type="string",
+    about="The customer, as the app knows them.",
+    privacy="pseudonym",
+    statistics=True,
+)
+SOURCE = Column(
+    name="source",
+    type="string",
+    about="The source of conf/sources that delivered the row.",
+    nullable=False,
+)
+FEED = Column(name="feed", type="string", about="The feed the source is mapped to.", nullable=False)
+DELIVERY_ID = Column(
+    name="delivery_id",
+    type="string",
+    about="The delivery the row came in.",
+    nullable=False,
+    provenance=True,
+)
+FILE = Column(
+    name="file",
+    type="string",
+    about="The delivered file, below the landing folder.",
+    provenance=True,
+)
+UPDATED_AT = Column(
+    name="updated_at",
+    type="timestamp",
+    about="When the source last changed the row.",
+    unit="UTC",
+)
+
+
+def amount_minor(name: str, about: str, *, nullable: bool = True) -> Column:
+    """An amount of money, never negative, in the minor unit of the lake's currency (paise, pence)."""
+    return Column(name=name, type="bigint", about=about, unit="minor units", minimum=0, nullable=nullable)
+
+
+def count(name: str, about: str) -> Column:
+    """A number of things; null where there are none, which keeps sparse columns small."""
+    return Column(name=name, type="bigint", about=about, unit="rows", minimum=1)

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from pyspark.sql import functions as F
+
+from expectations import business
+from expectations.check import judge
+from expectations.figures import Suite, gather_sql
+from schemas import CATALOGUE
+from tests.expectations.frames import NIGHT, gather, refusals, utc
+
+KOLKATA = "Asia/Kolkata"
+BEFORE, AFTER = NIGHT - timedelta(days=1), NIGHT + timedelta(days=1)
+
+PAYMENT = {
+    "as_of_date": NIGHT,
+    "event_date": NIGHT,
+    "occurred_at": utc("2026-01-31T06:00"),
+    "updated_at": utc("2026-01-31T06:01"),
+    "direction": "debit",
+    "status": "success",
+    "currency": "INR",
+    "is_implied": False,
+}
+VERSION = {
+    "as_of_date": NIGHT,
+    "event_date": NIGHT,
+    "registered_at": utc("2025-06-01T06:00"),
+    "updated_at": utc("2026-01-31T06:00"),
+}
+REFUSED_ROW = {"as_of_date": NIGHT, "reasons": ["amount_negative"]}
+DAY = {
+    "as_of_date": NIGHT,
+    "event_date": NIGHT,
+    "is_active": True,
+    "is_transacting": True,
+    "transfer_count": 2,
+    "transfer_amount_minor": 500,
+    "transfer_last_at": utc("2026-01-31T06:00"),
+    "rail_upi_count": 2,
+    "rail_upi_amount_minor": 500,
+    "largest_transfer_minor": 300,
+}
+DELIVERY = {
+    "as_of_date": NIGHT,
+    "source": "payments",
+    "records": 100,
+    "delivered": 100,
+    "accepted": 90,
+    "quarantined": 5,
+    "duplicate": 2,
+    "waiting": 3,
+    "erased": 0,
+}
+# Table, a good row, and per case: what is changed about it and the expectations that this breaks.
+CASES = {
+    "core.transactions": (
+        PAYMENT,
+        {
+            "good": ({}, set()),
+            "no updated_at": ({"updated_at": None}, set()),
+            # 19:00 UTC is half past midnight in Kolkata.
+            "the evening in UTC is the next day in the zone": (
+                {"occurred_at": utc("2026-01-30T19:00"), "updated_at": None},
+                set(),
+            ),
+            "dated in UTC": (
+                {"occurred_at": utc("2026-01-30T19:00"), "event_date": BEFORE},
+                {"event_date_disagrees"},
+            ),
+            "reversed, dated by updated_at": (
+                {"status": "reversed", "occurred_at": utc("2026-01-20T06:00")},
+                set(),
+            ),
+            # Its earlier date is of the night or before, so it does not wait.
+            "reversed five past midnight": (
+                {"status": "reversed", "updated_at": utc("2026-01-31T18:35"), "event_date": AFTER},
+                set(),
+            ),
+            "reversed, dated by occurred_at": (
+                {"status": "reversed", "occurred_at": utc("2026-01-20T06:00"), "event_date": date(2026, 1, 20)},
+                {"event_date_disagrees"},
+            ),
+            "paid five past midnight": (
+                {"occurred_at": utc("2026-01-31T18:35"), "updated_at": None, "event_date": AFTER},
+                {"early"},
+            ),
+            "touched two days ahead": ({"updated_at": utc("2026-02-02T06:00")}, {"in_the_future"}),
+            # 18:29 UTC is one minute before midnight of the day after, in Kolkata.
+            "touched within the day after": ({"updated_at": utc("2026-02-01T18:29")}, set()),
+            "updated_at of an empty clock": ({"updated_at": utc("1969-12-31T00:00")}, {"before_1970"}),
+            "another currency": ({"currency": "USD"}, {"currency_invalid"}),
+            "implied success of a debit": ({"is_implied": True}, set()),
+            "implied credit": ({"is_implied": True, "direction": "credit"}, {"implied_not_success_debit"}),
+            "implied reversal": ({"is_implied": True, "status": "reversed"}, {"implied_not_success_debit"}),
+        },
+    ),
+    "core.customers": (
+        VERSION,
+        {
+            "good": ({}, set()),
+            "dated by registered_at for want of updated_at": (
+                {"updated_at": None, "event_date": date(2025, 6, 1)},
+                set(),
+            ),
+            "early versions count at once": ({"updated_at": utc("2026-01-31T18:35"), "event_date": AFTER}, set()),
+            "two days ahead": (
+                {"updated_at": utc("2026-02-02T06:00"), "event_date": date(2026, 2, 2)},
+                {"in_the_future"},
+            ),
+            "before 1970": ({"updated_at": utc("1969-06-01T06:00"), "event_date": date(1969, 6, 1)}, {"before_1970"}),
+            "dated otherwise": ({"event_date": BEFORE}, {"event_date_disagrees"}),
+        },
+    ),
+    "core.quarantine": (REFUSED_ROW, {"good": ({}, set()), "no reason": ({"reasons": []}, {"no_reason"})}),
+    "core.customer_daily": (
+        DAY,
+        {
+            "good": ({}, set()),
+            "only registered": (
+                {name: None for name in DAY if name.startswith(("transfer", "rail", "largest"))}
+                | {"is_active": False, "is_transacting": False, "event_date": AFTER},
+                set(),
+            ),
+            "rail unknown": ({"rail_upi_count": None, "rail_upi_amount_minor": None}, set()),
+            "free payments": (
+                {"transfer_amount_minor": 0, "rail_upi_amount_minor": 0, "largest_transfer_minor": 0},
+                set(),
+            ),
+            "count without amount": (
+                {"recharge_count": 1, "recharge_last_at": utc("2026-01-31T06:00")},
+                {"recharge_incomplete"},
+            ),
+            "count without time": ({"recharge_count": 1, "recharge_amount_minor": 9}, {"recharge_incomplete"}),
+            "amount without count": ({"received_amount_minor": 9}, {"received_incomplete"}),
+            "reversals without amount": ({"reversed_count": 1}, {"reversed_incomplete"}),
+            "rail without amount": ({"rail_upi_amount_minor": None}, {"rail_upi_incomplete"}),
+            "largest missing": ({"largest_transfer_minor": None}, {"largest_transfer_incomplete"}),
+            "largest above the sum": ({"largest_transfer_minor": 501}, {"largest_transfer_above_sum"}),
+            "paid and not transacting": ({"is_transacting": False}, {"transacting_disagrees"}),
+            "transacting and not active": ({"is_active": False}, {"transacting_not_active"}),
+            "active tomorrow": ({"event_date": AFTER}, {"active_after_the_night"}),
+            "more over rails than paid": ({"rail_upi_count": 3}, {"rails_above_families"}),
+            "more money over rails than paid": ({"rail_upi_amount_minor": 501}, {"rails_above_families"}),
+        },
+    ),
+    "ops.deliveries": (
+        DELIVERY,
+        {
+            "good": ({}, set()),
+            "takes what waited": (
+                {"delivered": 0, "accepted": 2, "quarantined": 1, "duplicate": 0, "waiting": -3},
+                set(),
+            ),
+            "one row lost": ({"accepted": 89}, {"unbalanced"}),
+            "negative count": ({"accepted": 99, "erased": -9}, {"negative"}),
+            "takes back what it lands": ({"accepted": 96, "waiting": -3}, {"took_what_it_landed"}),
+            "one row above the limit": ({"accepted": 89, "quarantined": 6}, {"over_limit"}),
+            "a dump is judged as a whole": ({"source": "history", "accepted": 5, "quarantined": 90}, set()),
+        },
+    ),
+}
+
+
+def suite_of(table: str) -> Suite:
+    (suite,) = business.suites(table, zone=KOLKATA, currency="INR", limits={"payments": Decimal("0.05")})
+    return suite
+
+
+@pytest.fixture(scope="module")
+def refused(spark):
+    return {
+        table: refusals(
+            spark, CATALOGUE[table], suite_of(table), good, {case: change for case, (change, _) in cases.items()}
+        )
+        for table, (good, cases) in CASES.items()
+    }
+
+
+@pytest.mark.parametrize(("table", "case"), [(table, case) for table, (_, cases) in CASES.items() for case in cases])
+def test_one_row_turns_exactly_what_it_breaks_red(refused, table, case):
+    assert refused[table][case] == CASES[table][1][case][1]
+
+
+@pytest.mark.parametrize("table", CASES)
+def test_every_expectation_is_turned_red_by_some_case(table):
+    red = {name for _, expected in CASES[table][1].values() for name in expected}
+    expected = {expectation.name for expectation in suite_of(table).expectations}
+    # Families and rails are made by one loop each: one of each stands for all.
+    alike = {name for name in expected if name.endswith("_incomplete")}
+    assert red - alike == expected - alike
+    assert (
+        red & alike
+        == {f"{name}_incomplete" for name in ("recharge", "received", "reversed", "rail_upi", "largest_transfer")}
+        & alike
+    )
+
+
+def test_without_any_limit_no_share_is_judged():
+    assert "over_limit" not in [expectation.name for expectation in business.deliveries({}).expectations]
+
+
+def test_a_table_whose_declaration_says_it_all_has_no_business_suite():
+    assert business.suites("core.customers_state", zone=KOLKATA, currency="INR", limits={}) == ()
+
+
+@pytest.mark.parametrize(("quarantined", "success"), [((1, 29), True), ((1, 30), False)])
+def test_a_dump_is_judged_over_all_its_nights(spark, quarantined, success):
+    """100 rows in two parts, limit 0.30: the second part alone is above it, only the sum counts."""
+    suite = business.dump("history", Decimal("0.30"))
+    rows = [(delivered, refused) for delivered, refused in zip((60, 40), quarantined, strict=True)]
+    frame = spark.createDataFrame(rows, "delivered bigint, quarantined bigint")
+    figures = frame.agg(*(F.expr(sql) for sql in gather_sql([suite]))).collect()[0].asDict()
+    assert [result.success for result in judge(suite, figures)] == [success]
+
+
+BAND = (Decimal("0.5"), Decimal(2))
+
+
+@pytest.mark.parametrize(
+    ("rows", "success"),
+    [(49, False), (50, True), (200, True), (201, False), (0, False)],
+)
+def test_volume_is_judged_against_the_median_of_the_history(rows, success):
+    # The mean would be 400: a festival does not make the next weeks look empty.
+    volume = business.volume_expectation([100, 1400, 90, 10], None, 4, "fail")
+    assert volume is None
+    volume = business.volume_expectation([100, 1400, 100, 100, 10], BAND, 4, "warn")
+    (result,) = judge(
+        Suite("feed", "core.t", (business.ROWS_OF_THE_DAY,), ()).expecting(volume), {"rows_of_the_day": rows}
+    )
+    assert (result.success, result.observed, result.severity) == (success, str(rows), "warn")
+
+
+@pytest.mark.parametrize(
+    ("history", "band", "why"),
+    [
+        ([100, 100, 100], BAND, "three weeks of four"),
+        ([], BAND, "no history"),
+        ([0, 0, 0, 0], BAND, "nothing is usual"),
+        ([100, 100, 100, 100], None, "no band"),
+    ],
+)
+def test_volume_is_not_judged_where_nothing_is_known_to_be_usual(history, band, why):
+    assert business.volume_expectation(history, band, 4, "fail") is None, why
+
+
+def test_rows_of_the_day_leave_late_rows_out(spark):
+    table = CATALOGUE["core.transactions"]
+    late = {**PAYMENT, "event_date": BEFORE}
+    figures = gather(spark, table, suite_of(table.name), {"one of two": [PAYMENT, late]})["one of two"]
+    assert (figures["rows"], figures["rows_of_the_day"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("with_rail", "success"),
+    [(4, True), (2, True), (1, False)],
+)
+def test_a_null_share_that_moved_by_more_than_a_half_is_a_warning(spark, with_rail, success):
+    """The night before every payment had its rail; tonight `with_rail` of four."""
+    table = CATALOGUE["core.transactions"]
+    suite = suite_of(table.name)
+    nights = {
+        "before": [{**PAYMENT, "rail": "upi"}] * 4,
+        "tonight": [{**PAYMENT, "rail": "upi"}] * with_rail + [PAYMENT] * (4 - with_rail),
+    }
+    figures = gather(spark, table, suite, nights)
+    moved = business.null_share_expectations(table, figures["tonight"], figures["before"])
+    results = {result.expectation: result for result in judge(suite.expecting(*moved), figures["tonight"])}
+    assert (results["rail_null_share"].success, results["rail_null_share"].severity) == (success, "warn")
+    assert all(result.success for name, result in results.items() if name != "rail_null_share")
+
+
+@pytest.mark.parametrize(
+    ("tonight", "before", "why"),
+    [
+        ({"rows": 5, "rail_null_share": 1}, None, "the first night"),
+        ({"rows": 5, "rail_null_share": 1}, {"rows": 0, "rail_null_share": 0}, "nothing the night before"),
+        ({"rows": 0, "rail_null_share": 0}, {"rows": 5, "rail_null_share": 1}, "nothing tonight"),
+        ({"rows": 5, "rail_null_share": 1}, {"rows": 5}, "the column is new"),
+    ],
+)
+def test_null_shares_are_compared_only_where_both_nights_tell_them(tonight, before, why):
+    assert business.null_share_expectations(CATALOGUE["core.transactions"], tonight, before) == (), why

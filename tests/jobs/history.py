@@ -1,0 +1,54 @@
+"""A ledger told of nights that never ran: what `status`, `plan` and `digest` look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import conf
+from conf import Settings
+from jobs.ledger import Ledger, Publication, Upstream
+from jobs.staleness import tables_of
+
+
+def settings_of(folder: Path) -> Settings:
+    """The packaged configuration over a lake in `folder`."""
+    return conf.load(environ={"CLM_LAKE": str(folder)})
+
+
+def publish(
+    ledger: Ledger,
+    table: str,
+    day: date,
+    *,
+    digest: str = "d1",
+    made_from: Sequence[tuple[str, date, str]] = (),
+    run_id: str = "r1",
+    waiting_rows: int = 0,
+) -> None:
+    """One more generation of one day, made from these (table, day, digest)."""
+    generation = ledger.draw(run_id, table, [day])[day]
+    ledger.record(
+        [
+            Publication(
+                table=table,
+                day=day,
+                generation=generation,
+                version=generation,
+                rows=10,
+                digest=digest,
+                conf_digest="c0",
+                run_id=run_id,
+                figures={"rows": 10, "waiting_rows": waiting_rows},
+                upstreams=tuple(Upstream(table=name, day=then, digest=was) for name, then, was in made_from),
+                commit_sha256=f"{table}-{day}-{generation}",
+            )
+        ]
+    )
+
+
+def publish_night(ledger: Ledger, settings: Settings, day: date, run_id: str = "r1") -> None:
+    """Every table of the night of `day`."""
+    for table in tables_of(settings):
+        publish(ledger, table, day, run_id=run_id)
