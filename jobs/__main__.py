@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `clm` with these arguments; returns 0 done, 1 failed, 2 usage, 3 data refused, 4 busy."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    # Airflow ends a task so; like Ctrl-C it lets the run note its end and free the lake.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(argv, prog_name="clm", standalone_mode=False) or 0
         sys.stdout.flush()

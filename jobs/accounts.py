@@ -9,10 +9,9 @@ from datetime import date
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from jobs.conform import DUPLICATE, QUARANTINED, TAKEN, WAITING
-from jobs.frames import select_contract
+from jobs.frames import local_frame, select_contract
 from schemas.ops import DELIVERIES
 
 
@@ -56,7 +55,9 @@ class Tally:
 def tally(verdicts: DataFrame) -> list[Tally]:
     """The verdicts counted by night, delivery, outcome and reasons: a few rows for each delivery."""
     groups = ["night", "landed_date", "source", "delivery_id", "outcome", "bits"]
-    counted = verdicts.groupBy(*groups).agg(F.count(F.lit(1)).alias("records"), F.sum("source_rows").alias("source_rows"))
+    counted = verdicts.groupBy(*groups).agg(
+        F.count(F.lit(1)).alias("records"), F.sum("source_rows").alias("source_rows")
+    )
     return [Tally(*row) for row in counted.collect()]
 
 
@@ -134,7 +135,8 @@ def transform(spark: SparkSession, counts: Mapping[Account, Counts], feeds: Mapp
             each.waiting,
             0,
         )
-        for account, each in sorted(counts.items(), key=lambda item: (item[0].night, item[0].delivery_id, item[0].taken_from))
+        for account, each in sorted(
+            counts.items(), key=lambda item: (item[0].night, item[0].delivery_id, item[0].taken_from)
+        )
     ]
-    frame = spark.createDataFrame(rows, StructType.fromDDL(DELIVERIES.ddl(nullable=True)))
-    return select_contract(frame, DELIVERIES)
+    return select_contract(local_frame(spark, rows, DELIVERIES.ddl(nullable=True)), DELIVERIES)

@@ -38,7 +38,7 @@ def suites(table: Table, settings: Settings) -> tuple[Suite, ...]:
 
 def judge(staged: Staged, settings: Settings, ledger: Ledger, announced_empty: Collection[date]) -> list[Judged]:
     """What each expectation of the table said of each day."""
-    differences = len(derived.schema_differences(staged.table, staged.frame.dtypes))
+    differences = len(derived.schema_differences(staged.table, staged.fields))
     cases: list[tuple[Suite, dict[str, Any]]] = []
     owners: list[date] = []
     for day in staged.days:
@@ -55,14 +55,14 @@ def _of_day(
 ) -> Iterator[Suite]:
     table = staged.table
     may_be_empty = table.may_be_empty or day in announced_empty
-    not_empty = [each for each in derived.suite(table, may_be_empty=may_be_empty).expectations if each.name == "not_empty"]
+    not_empty = [
+        each for each in derived.suite(table, may_be_empty=may_be_empty).expectations if each.name == "not_empty"
+    ]
     for suite in suites(table, settings):
         if suite.name == "derived":
             yield suite.expecting(*not_empty)
         elif suite.table in ("core.transactions", "core.customers"):
-            yield suite.expecting(
-                _volume(staged, day, settings, ledger), *_null_shares(staged, day, ledger)
-            )
+            yield suite.expecting(_volume(staged, day, settings, ledger), *_null_shares(staged, day, ledger))
         else:
             yield suite
 
@@ -105,7 +105,8 @@ def refuse_failures(judged: list[Judged]) -> None:
     failed = [(day, result) for day, result in judged if not result.success and result.severity == "fail"]
     if failed:
         sentences = [
-            f"{result.table} {day}: {result.suite}.{result.expectation}: expected that {result.about}; observed {result.observed}"
+            f"{result.table} {day}: {result.suite}.{result.expectation}: "
+            f"expected that {result.about}; observed {result.observed}"
             for day, result in failed[:10]
         ]
         more = f"\n… and {len(failed) - 10} more" if len(failed) > 10 else ""

@@ -140,7 +140,9 @@ def _judge_events(rows: DataFrame, feed: Feed) -> DataFrame:
     in_order = night.orderBy("is_new", "source", "is_implied", "updated_at", "row_hash", "record_id")
     before = Window.partitionBy(*feed.key, "prospect").orderBy("due").rangeBetween(Window.unboundedPreceding, -1)
     rows = rows.withColumns({"place": F.row_number().over(in_order), "night_since": F.min("since").over(night)})
-    rows = rows.withColumn("head", F.struct("due", F.col("night_since").alias("since"), "is_new", "source", "fixed_hash"))
+    rows = rows.withColumn(
+        "head", F.struct("due", F.col("night_since").alias("since"), "is_new", "source", "fixed_hash")
+    )
     rows = rows.withColumns(
         {
             "own": F.first("head").over(in_order),
@@ -159,7 +161,9 @@ def _judge_events(rows: DataFrame, feed: Feed) -> DataFrame:
     changed, other = (1 << SHARED_REASONS.index(name) for name in (CHANGED_AFTER_POSTING, KEY_OF_ANOTHER_SOURCE))
     is_changed = reference["fixed_hash"] != F.col("fixed_hash")
     is_others = reference["source"] != F.col("source")
-    faults = F.when(is_changed, F.lit(changed)).otherwise(F.lit(0)) + F.when(is_others, F.lit(other)).otherwise(F.lit(0))
+    faults = F.when(is_changed, F.lit(changed)).otherwise(F.lit(0)) + F.when(is_others, F.lit(other)).otherwise(
+        F.lit(0)
+    )
     return rows.withColumns({"is_posted": ~is_known & (F.col("place") == 1), "faults": faults.cast("bigint")})
 
 
@@ -210,8 +214,12 @@ def transform(records: DataFrame, verdicts: DataFrame, feed: Feed, *, first: dat
     fates = decided.agg(
         F.max(F.when(F.col("outcome") == TAKEN, F.col("night"))).alias("taken_on"), F.lit(True).alias("is_decided")
     )
-    posted_on = F.when(F.col("is_decided"), F.col("taken_on")).when(F.col("landed_date") >= F.lit(first), F.col("landed_date"))
-    posted = records.join(fates, list(IDENTITY), "left").withColumn("as_of_date", posted_on).where("as_of_date is not null")
+    posted_on = F.when(F.col("is_decided"), F.col("taken_on")).when(
+        F.col("landed_date") >= F.lit(first), F.col("landed_date")
+    )
+    posted = (
+        records.join(fates, list(IDENTITY), "left").withColumn("as_of_date", posted_on).where("as_of_date is not null")
+    )
     if feed.kind == "events":
         posted = posted.withColumn("is_implied", F.lit(False))
     if has_implied:

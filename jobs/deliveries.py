@@ -140,7 +140,8 @@ def read_manifest(source: Source, folder: Path, day: date | None) -> Manifest | 
         raise DataRefused(f"{file}: it says date {manifest.date} and lies in the folder of {day}.")
     if manifest.replaces is not None:
         raise DataRefused(
-            f"{file}: it replaces {manifest.replaces}; replacing a delivery is not supported yet. Deliver it as an addition."
+            f"{file}: it replaces {manifest.replaces}; replacing a delivery is not supported yet. "
+            "Deliver it as an addition."
         )
     return manifest
 
@@ -151,23 +152,38 @@ def _computed(source: Source, folder: Path, day: date | None) -> Manifest | None
         return None
     _refuse_unsafe(folder, names)
     files = [
-        File(name=name, bytes=(folder / name).stat().st_size, sha256=_sha256(folder / name), rows=None) for name in names
+        File(name=name, bytes=(folder / name).stat().st_size, sha256=_sha256(folder / name), rows=None)
+        for name in names
     ]
+    empty = next((file.name for file in files if not file.bytes), None)
+    if empty is not None:
+        # Nothing says that it is empty on purpose, as a given manifest would.
+        raise DataRefused(f"{folder / empty}: 0 bytes, so its upload failed. Ask {source.owner} to deliver it again.")
     content = hashlib.sha256("".join(f"{file.name} {file.sha256}\n" for file in files).encode()).hexdigest()
     delivery_id = "-".join([source.name, *([day.isoformat()] if day else []), content[:12]])
     return Manifest(
-        format="clm-delivery-1", source=source.name, date=day, delivery_id=delivery_id, replaces=None, files=tuple(files)
+        format="clm-delivery-1",
+        source=source.name,
+        date=day,
+        delivery_id=delivery_id,
+        replaces=None,
+        files=tuple(files),
     )
 
 
 def _refuse_unsafe(folder: Path, names: Iterable[str]) -> None:
     for name in names:
-        if not SAFE_NAME.match(name) or any(part == ".." for part in name.split("/")):
-            raise DataRefused(f"{folder}: the file name {name!r} has characters that are not taken (letters, digits, . _ = -).")
+        if not SAFE_NAME.fullmatch(name) or any(part == ".." for part in name.split("/")):
+            raise DataRefused(
+                f"{folder}: the file name {name!r} has characters that are not taken (letters, digits, . _ = -)."
+            )
 
 
-def verify(source: Source, folder: Path, manifest: Manifest) -> None:
-    """Compare every file with the manifest, byte for byte; raises DataRefused naming file and difference."""
+def verify(source: Source, folder: Path, manifest: Manifest, *, is_fresh: bool = False) -> None:
+    """Compare every file with the manifest, byte for byte; raises DataRefused naming file and difference.
+
+    `is_fresh`: a computed manifest was made of these very bytes just now, so they are not hashed again.
+    """
     again = f"Ask {source.owner} to deliver it again."
     names = [file.name for file in manifest.files]
     if len(set(names)) < len(names):
@@ -186,7 +202,7 @@ def verify(source: Source, folder: Path, manifest: Manifest) -> None:
         size = path.stat().st_size
         if size != file.bytes:
             raise DataRefused(f"{path}: {size} bytes, the manifest says {file.bytes}. {again}")
-        if source.files.manifest == "given" and _sha256(path) != file.sha256:
+        if not is_fresh and _sha256(path) != file.sha256:
             raise DataRefused(f"{path}: its sha256 is not the manifest's. {again}")
 
 
@@ -216,9 +232,11 @@ def take(
         if manifest is None:
             continue
         if manifest.delivery_id in ids:
-            raise DataRefused(f"{folder / MANIFEST}: the delivery_id {manifest.delivery_id} is taken; give it one of its own.")
+            raise DataRefused(
+                f"{folder / MANIFEST}: the delivery_id {manifest.delivery_id} is taken; give it one of its own."
+            )
         ids.add(manifest.delivery_id)
-        verify(source, folder, manifest)
+        verify(source, folder, manifest, is_fresh=source.files.manifest == "computed")
         note(f"{source.name}: {manifest.delivery_id} checked")
         parts.append(_part(source, manifest, folder, relative, night))
     _refuse_missing(source, landing, open_nights, parts)
@@ -269,7 +287,7 @@ def _take_dump(source: Source, landing: Path, ledger: Ledger, nights: Sequence[d
             raise DataRefused(f"The source {source.name} has no file at {landing / source.files.path}.")
         return []
     folder = found[0][0]
-    verify(source, folder, manifest)
+    verify(source, folder, manifest, is_fresh=source.files.manifest == "computed")
     others = set(ledger.taken(source.name)) - {manifest.delivery_id}
     if others:
         raise DataRefused(

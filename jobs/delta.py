@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlparse
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
 
+from jobs.frames import local_frame
 from schemas.table import PARTITION
 
 
@@ -69,9 +69,9 @@ class DeltaFiles:
     def exists(self, path: str) -> bool:
         return DeltaTable.isDeltaTable(self.spark, path)
 
-    def create(self, path: str, schema: StructType, properties: Mapping[str, str]) -> None:
+    def create(self, path: str, ddl: str, properties: Mapping[str, str]) -> None:
         """An empty table. By an empty write, since the table builder needs SQL over paths, which is switched off."""
-        empty = self.spark.createDataFrame([], schema)
+        empty = local_frame(self.spark, [], ddl)
         empty.write.format("delta").partitionBy(PARTITION).options(**properties).save(path)
 
     def version(self, path: str) -> int:
@@ -106,7 +106,9 @@ class DeltaFiles:
             self._delta.actions.SetTransaction(tag, generation, self._jvm.scala.Some(1))
             for tag, generation in generations.items()
         ]
-        version = int(transaction.commit(self._scala_seq([*written.actions, *removed, *transactions]), self._write_of(metadata)))
+        version = int(
+            transaction.commit(self._scala_seq([*written.actions, *removed, *transactions]), self._write_of(metadata))
+        )
         return self.read_commit(path, version)
 
     def _old_files(self, transaction: Any, days: Sequence[date]) -> list[Any]:
@@ -139,7 +141,7 @@ class DeltaFiles:
 
 
 class TableLock:
-    """The commit lock of one table: an OS lock held by the JVM, since the JVM is what commits and may outlive Python."""
+    """The commit lock of one table: an OS lock held by the JVM, which is what commits and may outlive Python."""
 
     def __init__(self, jvm: Any, path: str) -> None:
         self._jvm = jvm

@@ -38,7 +38,7 @@ class Check:
 
 
 def examine(settings: Settings, ledger: Ledger | None, progress: Progress) -> Iterator[Check]:
-    """Every check, one after the other; those that need Spark only where Spark can start. `ledger` None: no lake yet."""
+    """Every check, one after the other; those that need Spark where it can start. `ledger` None: no lake yet."""
     machine = [_checked("java", java), _checked("jars", jars)]
     yield from machine
     yield _checked("lake", lambda: lake_is_writable(settings))

@@ -16,43 +16,55 @@ from pyspark.sql import SparkSession
 from conf import Source
 from jobs.errors import Usage
 
-NODES = frozenset(
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+NODES = _names(
     """
-    UnresolvedAttribute Literal Cast UnaryMinus UnaryPositive Add Subtract Multiply Divide Remainder
-    EqualTo EqualNullSafe GreaterThan GreaterThanOrEqual LessThan LessThanOrEqual Not And Or In Like
-    IsNull IsNotNull CaseWhen Concat Substring StringTrim StringTrimLeft StringTrimRight UnresolvedFunction
-    """.split()
-)
-FUNCTIONS = frozenset(
+    UnresolvedAttribute Literal Cast UnaryMinus UnaryPositive Add Subtract Multiply Divide Remainder EqualTo
+    EqualNullSafe GreaterThan GreaterThanOrEqual LessThan LessThanOrEqual Not And Or In Like IsNull IsNotNull
+    CaseWhen Concat Substring StringTrim StringTrimLeft StringTrimRight UnresolvedFunction
     """
-    abs between case cast ceil ceiling coalesce concat concat_ws date date_add date_sub date_trunc datediff day dayofmonth
-    decode element_at extract floor format_number get greatest if ifnull initcap instr isnotnull isnull last_day least
-    left length locate lower lpad ltrim make_date make_timestamp md5 mod month nullif nvl nvl2 pow power regexp_extract
-    regexp_replace replace reverse right round rpad rtrim second sha2 sign split split_part startswith endswith contains
-    substr substring substring_index timestamp_micros timestamp_millis timestamp_seconds to_date to_timestamp translate trim
-    trunc try_add try_cast try_divide try_multiply try_subtract try_to_date try_to_number try_to_timestamp unix_timestamp
-    upper year hour minute
-    """.split()
 )
-AGGREGATES = frozenset("any_value bool_and bool_or count count_if max max_by min min_by sum".split())
+FUNCTIONS = _names(
+    """
+    abs between case cast ceil ceiling coalesce concat concat_ws date date_add date_sub date_trunc datediff day
+    dayofmonth decode element_at extract floor format_number get greatest if ifnull initcap instr isnotnull isnull
+    last_day least left length locate lower lpad ltrim make_date make_timestamp md5 mod month nullif nvl nvl2 pow
+    power regexp_extract regexp_replace replace reverse right round rpad rtrim second sha2 sign _part startswith
+    endswith contains substr substring substring_index timestamp_micros timestamp_millis timestamp_seconds to_date
+    to_timestamp translate trim trunc try_add try_cast try_divide try_multiply try_subtract try_to_date
+    try_to_number try_to_timestamp upper year hour minute
+    """
+)
+AGGREGATES = _names(
+    """
+    bool_and bool_or count count_if max max_by min min_by sum
+    """
+)
 LONGEST = 2000
 
+# Literals that mean the moment at which Spark reads them.
+CLOCK = re.compile(r"\b(?:date|time\w*)\s*r?['\"]\s*(?:now|today|tomorrow|yesterday)", re.IGNORECASE)
+
 # Text that is cast to a whole number of minor units: what stands inside tells whether a fraction is lost.
-WHOLE_NUMBER = re.compile(r"^\s*(?:try_)?cast\s*\((?P<amount>.*)\s+as\s+(?:bigint|long)\s*\)\s*$", re.IGNORECASE | re.DOTALL)
+WHOLE_NUMBER = re.compile(
+    r"^\s*(?:try_)?cast\s*\((?P<amount>.*)\s+as\s+(?:bigint|long)\s*\)\s*$", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A checked expression: its text, and the source columns it reads."""
+    """A checked expression: its text, the source columns it reads, and `unrounded`.
+
+    That is the amount before it is cast to a whole number, or None where the expression is no such cast.
+    """
 
     sql: str
     columns: frozenset[str]
-
-    @property
-    def unrounded(self) -> str | None:
-        """The amount before it is cast to a whole number, or None where the expression is no such cast."""
-        cast = WHOLE_NUMBER.match(self.sql)
-        return cast.group("amount") if cast else None
+    unrounded: str | None = None
 
 
 def _walk(node: Any) -> Iterator[Any]:
@@ -69,6 +81,23 @@ def _function_name(node: Any) -> str:
 
 def _attributes(tree: Any) -> set[str]:
     return {node.name() for node in _walk(tree) if node.getClass().getSimpleName() == "UnresolvedAttribute"}
+
+
+def _outside_aggregates(node: Any) -> Iterator[str]:
+    """The columns that are read for every row, and not for a group as a whole."""
+    kind = node.getClass().getSimpleName()
+    if kind == "UnresolvedAttribute":
+        yield node.name()
+    if kind != "UnresolvedFunction" or _function_name(node) not in AGGREGATES:
+        children = node.children()
+        for i in range(children.size()):
+            yield from _outside_aggregates(children.apply(i))
+
+
+def _unrounded(tree: Any, sql: str) -> str | None:
+    """What is cast to a whole number, where the whole expression is such a cast."""
+    cast = WHOLE_NUMBER.match(sql)
+    return cast.group("amount") if cast and tree.getClass().getSimpleName() == "Cast" else None
 
 
 def _faults(tree: Any, source: Source) -> Iterator[str]:
@@ -92,7 +121,7 @@ def _faults(tree: Any, source: Source) -> Iterator[str]:
         elif name not in FUNCTIONS | AGGREGATES:
             yield f"the function {name}() is not allowed in a mapping"
     # A record has one value of the columns that group it; of any other it needs an aggregate.
-    if keys and not functions & AGGREGATES and {name.lower() for name in attributes} - keys:
+    if keys and {name.lower() for name in _outside_aggregates(tree)} - keys:
         yield "with group_by every value is an aggregate, such as max(…)"
 
 
@@ -110,6 +139,9 @@ def check_mapping(spark: SparkSession, source: Source) -> dict[str, Expression]:
         if "--" in sql or "/*" in sql:
             faults.append(f"{where}: comments are not allowed in a mapping; write them in the TOML file.")
             continue
+        if CLOCK.search(sql):
+            faults.append(f"{where}: a mapping reads no clock; take the time from a column.")
+            continue
         try:
             tree = parser.parseExpression(sql)
         except Exception as error:
@@ -117,7 +149,7 @@ def check_mapping(spark: SparkSession, source: Source) -> dict[str, Expression]:
             continue
         faults += [f"{where}: {fault}." for fault in _faults(tree, source)]
         read = {by_lower[name.lower()] for name in _attributes(tree) if name.lower() in by_lower}
-        checked[feed_column] = Expression(sql, frozenset(read))
+        checked[feed_column] = Expression(sql, frozenset(read), _unrounded(tree, sql))
     if faults:
         raise Usage("\n".join(faults))
     return checked
@@ -130,11 +162,13 @@ def check_condition(spark: SparkSession, sql: str, columns: Sequence[str], maske
     """
     if len(sql) > LONGEST or "--" in sql or "/*" in sql or ";" in sql:
         raise Usage(f"--where: a condition has no comments, no semicolons and at most {LONGEST} characters.")
-    parser: Any = spark._jsparkSession.sessionState().sqlParser()  # pyright: ignore[reportOptionalMemberAccess]
+    session: Any = spark._jsparkSession
+    parser = session.sessionState().sqlParser()
     try:
         tree = parser.parseExpression(sql)
     except Exception:
-        raise Usage("--where: not a condition; write it as in \"status = 'success' and amount_minor >= 10000\".") from None
+        example = "status = 'success' and amount_minor >= 10000"
+        raise Usage(f'--where: not a condition; write it as in "{example}".') from None
     known = {column.lower() for column in columns}
     hidden = {column.lower() for column in masked}
     faults: list[str] = []

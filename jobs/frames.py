@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from pyspark.sql import Column, DataFrame
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
 
 from schemas.table import Table
 
@@ -19,3 +23,17 @@ def hash_of(columns: Sequence[str]) -> Column:
 def select_contract(frame: DataFrame, table: Table) -> DataFrame:
     """The frame's columns in the table's order and types: the select that a transform ends in."""
     return frame.select(*(F.col(column.name).cast(column.type).alias(column.name) for column in table.columns))
+
+
+def local_frame(spark: SparkSession, rows: Iterable[Sequence[Any]], ddl: str) -> DataFrame:
+    """A small frame of rows that are at hand, in the columns of `ddl`.
+
+    By way of Arrow it is a local relation; from plain lists Spark would start Python workers.
+    """
+    schema = StructType.fromDDL(ddl)
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrow = to_arrow_schema(schema, timezone="UTC")
+    table = pa.Table.from_arrays(
+        [pa.array(values, field.type) for values, field in zip(columns, arrow, strict=True)], schema=arrow
+    )
+    return spark.createDataFrame(table, schema)

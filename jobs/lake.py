@@ -14,13 +14,12 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from conf import Settings
 from expectations.figures import Suite, gather_sql, nothing_gathered
 from jobs.delta import Commit, DeltaFiles, WrittenFiles, local_path
 from jobs.errors import Busy, DataRefused, Failed
-from jobs.frames import hash_of
+from jobs.frames import hash_of, local_frame
 from jobs.lease import Lease
 from jobs.ledger import Ledger
 from jobs.ledger_records import Publication, Run, Upstream
@@ -46,6 +45,8 @@ class Staged:
     written: WrittenFiles
     frame: DataFrame
     figures: Mapping[date, Mapping[str, Any]]
+    # Names and types as they were written; `frame` has the declared ones, whatever the files hold.
+    fields: tuple[tuple[str, str], ...]
 
     @property
     def days(self) -> list[date]:
@@ -79,7 +80,9 @@ class Lake:
     def _lock_path(self, table: str) -> str:
         root = local_path(self.settings.lake.root)
         if root is None:
-            raise Failed(f"{self.settings.lake.root}: a lake on an object store is not supported yet; give a local folder.")
+            raise Failed(
+                f"{self.settings.lake.root}: a lake on an object store is not supported yet; give a local folder."
+            )
         return str(root / "_locks" / f"{table}.lock")
 
     # ---- reading
@@ -115,11 +118,11 @@ class Lake:
                 else {"delta.dataSkippingNumIndexedCols": "0"}
             )
             properties = {**PROPERTIES, **indexed, VERSION_PROPERTY: str(table.version)}
-            self._delta.create(self.path(table.name), self._schema(table), properties)
+            # Nullable throughout: what may not be null is judged by the audit, which says it in figures, not in rows.
+            self._delta.create(self.path(table.name), table.ddl(nullable=True), properties)
 
-    def _schema(self, table: Table) -> StructType:
-        # Nullable throughout: what may not be null is judged by the audit, which says it in figures, not in rows.
-        return StructType.fromDDL(table.ddl(nullable=True))
+    def _empty(self, table: Table) -> DataFrame:
+        return local_frame(self.spark, [], table.ddl(nullable=True))
 
     def stage(self, table: Table, frame: DataFrame, days: Sequence[date], suites: Sequence[Suite]) -> Staged:
         """Write `frame`, which holds rows of `days` only, and gather the figures that `suites` ask for."""
@@ -127,17 +130,20 @@ class Lake:
             raise Failed("This lake was opened to be read.")
         self._ensure(table)
         generations = self.ledger.draw(self.run.run_id, table.name, days)
+        fields = tuple(frame.dtypes)
         if len(days) > MANY_DAYS:
             # Else every task would write a file into every day.
             frame = frame.hint("rebalance", PARTITION)
         written = self._delta.write(self.path(table.name), frame)
-        staged = self.spark.read.schema(self._schema(table)).option("basePath", self.path(table.name))
-        files = staged.parquet(*written.paths) if written.paths else self.spark.createDataFrame([], self._schema(table))
+        staged = self.spark.read.schema(table.ddl(nullable=True)).option("basePath", self.path(table.name))
+        files = staged.parquet(*written.paths) if written.paths else self._empty(table)
         figures = self._gather(table, files, days, suites, is_empty=not written.paths)
         outside = sorted(set(figures) - set(days))
         if outside:
-            raise Failed(f"{table.name}: rows of {outside[0]} in a run of {days[0]} to {days[-1]}. Nothing was published.")
-        return Staged(table, generations, written, files, figures)
+            raise Failed(
+                f"{table.name}: rows of {outside[0]} in a run of {days[0]} to {days[-1]}. Nothing was published."
+            )
+        return Staged(table, generations, written, files, figures, fields)
 
     def _gather(
         self, table: Table, files: DataFrame, days: Sequence[date], suites: Sequence[Suite], *, is_empty: bool
@@ -174,12 +180,11 @@ class Lake:
         """
         assert self.run is not None
         table = staged.table
-        before = self.ledger.published(table.name, staged.days[0], staged.days[-1])
-        self._refuse_vanishing(staged, before, announced_empty)
         with self._delta.lock(self._lock_path(table.name)):
             self._refuse_outrun(staged)
             self.recover(table.name)
             before = self.ledger.published(table.name, staged.days[0], staged.days[-1])
+            self._refuse_vanishing(staged, before, announced_empty)
             days = {
                 day.isoformat(): {
                     "generation": staged.generations[day],
@@ -212,12 +217,12 @@ class Lake:
     def _refuse_vanishing(
         self, staged: Staged, before: Mapping[date, Publication], announced_empty: Collection[date]
     ) -> None:
-        for day, published in before.items():
-            has_vanished = published.rows > 0 and not staged.figures[day]["rows"]
-            if has_vanished and day in staged.generations and day not in announced_empty:
+        for day in staged.days:
+            published = before.get(day)
+            if published and published.rows and not staged.figures[day]["rows"] and day not in announced_empty:
                 raise DataRefused(
-                    f"{staged.table.name} {day}: no rows would replace {published.rows}, and no manifest said that the day "
-                    "is empty. Nothing was published. If it is, deliver a manifest with no files."
+                    f"{staged.table.name} {day}: no rows would replace {published.rows}, and no manifest said that "
+                    "the day is empty. Nothing was published. If it is, deliver a manifest with no files."
                 )
 
     def _refuse_outrun(self, staged: Staged) -> None:
@@ -228,8 +233,8 @@ class Lake:
         for day, generation in staged.generations.items():
             if newest.get(day) != generation:
                 raise Busy(
-                    f"{staged.table.name} {day}: generation {generation} of this run was overtaken by {newest.get(day)}. "
-                    "Nothing was published; wait for the other run, then run this again."
+                    f"{staged.table.name} {day}: generation {generation} of this run was overtaken by "
+                    f"{newest.get(day)}. Nothing was published; wait for the other run, then run this again."
                 )
 
     # ---- health
@@ -241,13 +246,13 @@ class Lake:
         start = noted[0] if noted else 0
         if version < start:
             raise Failed(
-                f"{table} went back: its newest version is {version}, the ledger knows {start}. Restore the missing files "
-                f"of {self.path(table)}/_delta_log from a backup; nothing was changed."
+                f"{table} went back: its newest version is {version}, the ledger knows {start}. Restore the missing "
+                f"files of {self.path(table)}/_delta_log from a backup; nothing was changed."
             )
         if noted and self._delta.read_commit(self.path(table), start).sha256 != noted[1]:
             raise Failed(
-                f"{table}: version {start} is not the commit that the ledger knows. Restore {self.path(table)}/_delta_log "
-                "from a backup; nothing was changed."
+                f"{table}: version {start} is not the commit that the ledger knows. Restore "
+                f"{self.path(table)}/_delta_log from a backup; nothing was changed."
             )
         found = 0
         for missed in range(start + 1, version + 1):

@@ -12,21 +12,21 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import DateType, StringType, StructField, StructType
 
 from conf import ColumnType, Source
 from jobs.deliveries import Part
 from jobs.errors import DataRefused
-from jobs.frames import select_contract
+from jobs.frames import local_frame, select_contract
 
 CORRUPT = "_unparsable"
 LONGEST_FIELD = 1_000_000
+FILE_LIST = "file_path string, file string, delivery_id string, night date"
 ARROW_TYPES = {
     "string": ("string", "large_string"),
     "boolean": ("bool",),
@@ -62,13 +62,12 @@ def read(spark: SparkSession, source: Source, parts: Sequence[Part]) -> DataFram
     rows = _empty(spark, source)
     for frame in frames:
         rows = frame if rows is None else rows.unionByName(frame)
-    schema = StructType(
-        [StructField("file_path", StringType()), StructField("file", StringType()), StructField("delivery_id", StringType()),
-         StructField("night", DateType())]
-    )
-    listed = [(f"file:{quote(str(path))}", name, part.delivery.delivery_id, part.night) for path, (part, name) in files.items()]
+    listed = [
+        (_uri(spark, path), name, part.delivery.delivery_id, part.night)
+        for path, (part, name) in files.items()
+    ]
     # The list of files is small; without it no row knows its delivery.
-    provenance = F.broadcast(spark.createDataFrame(listed, schema))
+    provenance = F.broadcast(local_frame(spark, listed, FILE_LIST))
     return rows.join(provenance, "file_path", "inner").drop("file_path")
 
 
@@ -81,9 +80,21 @@ def _files(parts: Sequence[Part]) -> dict[Path, tuple[Part, str]]:
     }
 
 
+def _uri(spark: SparkSession, path: Path) -> str:
+    """The path as Spark spells it in _metadata.file_path; another spelling would lose its rows in the join."""
+    jvm: Any = spark._jvm
+    return f"file:{jvm.org.apache.hadoop.fs.Path(str(path)).toUri().toString()}"
+
+
 def _empty(spark: SparkSession, source: Source) -> DataFrame:
-    types = {**source.raw_types(), "undeclared": "string", "is_unparsable": "boolean", "position": "bigint", "file_path": "string"}
-    return spark.createDataFrame([], ", ".join(f"`{name}` {type_}" for name, type_ in types.items()))
+    types = {
+        **source.raw_types(),
+        "undeclared": "string",
+        "is_unparsable": "boolean",
+        "position": "bigint",
+        "file_path": "string",
+    }
+    return local_frame(spark, [], ", ".join(f"`{name}` {type_}" for name, type_ in types.items()))
 
 
 # ---- what a file holds
@@ -94,13 +105,20 @@ def _layouts(spark: SparkSession, source: Source, paths: Sequence[Path]) -> list
         case "parquet":
             return [(_parquet_layout(source, path), path) for path in paths]
         case "csv" if source.files.header and source.files.delimiter != "whitespace":
-            return [(_declared_first(source, path, _header(source, path)), path) for path in paths if path.stat().st_size]
+            return [
+                (_declared_first(source, path, _header(source, path)), path) for path in paths if path.stat().st_size
+            ]
         case "jsonl":
             keys = _json_keys(spark, paths)
             return [
-                (_declared_first(source, path, [*(c for c in source.columns if c in found), *sorted(found - set(source.columns))]), path)
+                (
+                    _declared_first(
+                        source, path, [*(c for c in source.columns if c in found), *sorted(found - set(source.columns))]
+                    ),
+                    path,
+                )
                 for path in paths
-                if (found := keys.get(f"file:{quote(str(path))}", set()))
+                if (found := keys.get(_uri(spark, path), set()))
             ]
         case _:
             return [(Layout(tuple(source.columns), ()), path) for path in paths]
@@ -125,10 +143,8 @@ def _declared_first(source: Source, path: Path, found: Sequence[str]) -> Layout:
 
 
 def _header(source: Source, path: Path) -> list[str]:
-    opened = gzip.open(path, "rt", encoding=_encoding(source), newline="") if path.suffix == ".gz" else path.open(
-        encoding=_encoding(source), newline=""
-    )
-    with opened as lines:
+    open_text = gzip.open if path.suffix == ".gz" else open
+    with open_text(path, "rt", encoding=_encoding(source), newline="") as lines:
         quoting = {"quotechar": source.files.quote} if source.files.quote else {"quoting": csv.QUOTE_NONE}
         try:
             return next(csv.reader(lines, delimiter=source.files.delimiter, **quoting), [])
@@ -144,7 +160,9 @@ def _encoding(source: Source) -> str:
 def _json_keys(spark: SparkSession, paths: Sequence[Path]) -> dict[str, set[str]]:
     if not paths:
         return {}
-    lines = spark.read.text([str(path) for path in paths]).select(F.col("_metadata.file_path").alias("file_path"), "value")
+    lines = spark.read.text([str(path) for path in paths]).select(
+        F.col("_metadata.file_path").alias("file_path"), "value"
+    )
     keys = lines.select("file_path", F.explode(F.json_object_keys("value")).alias("key"))
     found = keys.groupBy("file_path").agg(F.collect_set("key").alias("keys")).collect()
     return {row["file_path"]: set(row["keys"]) for row in found}
@@ -163,7 +181,11 @@ def _parquet_layout(source: Source, path: Path) -> Layout:
                 f"{path}: the column {name} is {found}, {source.location} says {type_}. "
                 f"Ask {source.owner} for the file as agreed, or change [columns]."
             )
-    local = [name for name, type_ in source.columns.items() if type_.kind == "timestamp" and schema.field(name).type.tz is None]
+    local = [
+        name
+        for name, type_ in source.columns.items()
+        if type_.kind == "timestamp" and schema.field(name).type.tz is None
+    ]
     undeclared = [name for name in schema.names if name not in source.columns and _is_plain(schema.field(name).type)]
     return Layout(tuple(source.columns), tuple(undeclared), tuple(local))
 
@@ -202,7 +224,9 @@ def _read_files(spark: SparkSession, source: Source, layout: Layout, paths: Sequ
         rows = rows.withColumn("position", F.lit(None).cast("bigint"))
     undeclared = F.lit(None).cast("string")
     if layout.undeclared:
-        undeclared = F.nullif(F.to_json(F.struct(*(F.col(f"`{name}`") for name in sorted(layout.undeclared)))), F.lit("{}"))
+        undeclared = F.nullif(
+            F.to_json(F.struct(*(F.col(f"`{name}`") for name in sorted(layout.undeclared)))), F.lit("{}")
+        )
     columns = [F.col(f"`{name}`") for name in source.columns]
     return rows.select(*columns, undeclared.alias("undeclared"), "is_unparsable", "position", "file_path")
 
@@ -228,7 +252,9 @@ def _read_csv(spark: SparkSession, source: Source, layout: Layout, names: list[s
     def value(name: str) -> Column:
         return F.when(~is_unparsable, F.nullif(F.col(f"`{name}`"), F.lit(files.null)))
 
-    return rows.select(*(value(name).alias(name) for name in layout.columns), is_unparsable.alias("is_unparsable"), "file_path")
+    return rows.select(
+        *(value(name).alias(name) for name in layout.columns), is_unparsable.alias("is_unparsable"), "file_path"
+    )
 
 
 def _read_blanks(spark: SparkSession, layout: Layout, names: list[str]) -> DataFrame:
@@ -247,7 +273,9 @@ def _read_parquet(spark: SparkSession, source: Source, layout: Layout, names: li
     schema = [f"`{name}` {'timestamp_ntz' if name in layout.local_times else types[name]}" for name in layout.columns]
     schema += [f"`{name}` {_spark_type(names[0], name)}" for name in layout.undeclared]
     rows = spark.read.schema(", ".join(schema)).parquet(*names)
-    local = {name: F.to_utc_timestamp(F.col(f"`{name}`").cast("timestamp"), source.files.zone) for name in layout.local_times}
+    local = {
+        name: F.to_utc_timestamp(F.col(f"`{name}`").cast("timestamp"), source.files.zone) for name in layout.local_times
+    }
     kept = [F.col(f"`{name}`") for name in (*layout.columns, *layout.undeclared) if name not in local]
     moved = [column.alias(name) for name, column in local.items()]
     return rows.select(
@@ -265,7 +293,9 @@ def _spark_type(path: str, name: str) -> str:
         return f"decimal({type_.precision},{type_.scale})"
     if pa.types.is_timestamp(type_):
         return "timestamp" if type_.tz else "timestamp_ntz"
-    named = {name: kind for kind in ("bigint", "int", "string", "boolean", "double", "date") for name in ARROW_TYPES[kind]}
+    named = {
+        name: kind for kind in ("bigint", "int", "string", "boolean", "double", "date") for name in ARROW_TYPES[kind]
+    }
     return named.get(str(type_), "string") if str(type_) != "float" else "float"
 
 
@@ -276,7 +306,9 @@ def transform(rows: DataFrame, source: Source) -> DataFrame:
     """raw.<source>: one row as delivered, in the partition of its `night`."""
     occurrence = F.lit(None).cast("int")
     if not source.has_key:
-        identical = Window.partitionBy("delivery_id", *(F.col(f"`{name}`") for name in source.columns)).orderBy(F.lit(1))
+        identical = Window.partitionBy("delivery_id", *(F.col(f"`{name}`") for name in source.columns)).orderBy(
+            F.lit(1)
+        )
         occurrence = F.row_number().over(identical)
     return contract(rows.withColumns({"occurrence": occurrence, "known_from_date": F.lit(None).cast("date")}), source)
 

@@ -29,7 +29,8 @@ SHARED_REASONS = (UNPARSABLE, CHANGED_AFTER_POSTING, KEY_OF_ANOTHER_SOURCE, IN_T
 AS_DELIVERED = "delivered:"
 PROVENANCE = ("as_of_date", "row_id", "delivery_id", "file", "known_from_date", "occurrence", "is_unparsable")
 
-HAS_OFFSET = r"[T ]\d{1,2}:.*(Z|z|[+-]\d{2}:?\d{2})$"
+# Something follows the time: Z, an offset in any spelling, the name of a zone.
+HAS_OFFSET = r"[T ]\d{1,2}:[\d:.]*\s*[^\d:.\s]"
 OFFSET_LETTERS = set("XxZVOz")
 
 
@@ -138,7 +139,11 @@ def records(
         *made_key,
         *([F.struct(*raw.columns).alias("raw_row")] if with_rows else []),
         *(column.alias(name) for name, column in _typed(source).items()),
-        *(F.col(f"`{name}`").alias(AS_DELIVERED + name) for name, type_ in source.columns.items() if type_.kind != "string"),
+        *(
+            F.col(f"`{name}`").alias(AS_DELIVERED + name)
+            for name, type_ in source.columns.items()
+            if type_.kind != "string"
+        ),
     )
     typed_rows = typed_rows.withColumn("type_bits", _type_bits(source, mapping, bit))
     mapped = _mapped(typed_rows, source, feed, mapping, with_rows=with_rows)
@@ -186,7 +191,14 @@ def _mapped(
     def value(column: str, type_: str) -> Column:
         if column == feed.identifier and column not in mapping:
             return F.col("made_key")
-        return F.expr(mapping[column].sql).try_cast(type_) if column in mapping else F.lit(None).cast(type_)
+        if column not in mapping:
+            return F.lit(None).cast(type_)
+        told = F.expr(mapping[column].sql)
+        if type_ != "timestamp":
+            return told.try_cast(type_)
+        # A date is its midnight in the source's zone; typeof is settled before anything runs.
+        instant = told.try_cast("timestamp")
+        return F.when(F.typeof(told) == "date", F.to_utc_timestamp(instant, source.files.zone)).otherwise(instant)
 
     amount = mapping.get("amount_minor")
     unrounded = F.expr(amount.unrounded) if amount is not None and amount.unrounded else F.lit(None).cast("int")
@@ -206,16 +218,20 @@ def _mapped(
         )
     else:
         keys = [F.col(f"`{name}`") for name in source.group_by]
-        frame = rows.groupBy(F.col("as_of_date").alias("landed_date"), "delivery_id", *keys).agg(
-            F.min("row_id").alias("record_id"),
-            F.min("file").alias("file"),
-            F.sum("source_rows").alias("source_rows"),
-            F.min("known_from_date").alias("known_from_date"),
-            F.bit_or("type_bits").alias("type_bits"),
-            unrounded.alias("unrounded_amount"),
-            (F.collect_list("raw_row") if with_rows else F.lit(None)).alias("rows"),
-            *feed_columns,
-        ).drop(*source.group_by)
+        frame = (
+            rows.groupBy(F.col("as_of_date").alias("landed_date"), "delivery_id", *keys)
+            .agg(
+                F.min("row_id").alias("record_id"),
+                F.min("file").alias("file"),
+                F.sum("source_rows").alias("source_rows"),
+                F.min("known_from_date").alias("known_from_date"),
+                F.bit_or("type_bits").alias("type_bits"),
+                unrounded.alias("unrounded_amount"),
+                (F.collect_list("raw_row") if with_rows else F.lit(None)).alias("rows"),
+                *feed_columns,
+            )
+            .drop(*source.group_by)
+        )
     renamed = {f"mapped_{column.name}": column.name for column in feed.columns}
     return frame.withColumnsRenamed(renamed)
 
@@ -241,12 +257,19 @@ def _judged(
     row_rules: list[tuple[str, Column]] = [
         # A row of a dump comes on the night of its own date, whenever that is.
         (IN_THE_FUTURE, F.lit(not source.is_dump) & (latest > F.date_add(landed, 1))),
-        ("before_1970", reduce(or_, [F.coalesce(F.col(name) < F.lit("1970-01-01").cast("timestamp"), F.lit(False)) for name in times])),
+        (
+            "before_1970",
+            reduce(
+                or_, [F.coalesce(F.col(name) < F.lit("1970-01-01").cast("timestamp"), F.lit(False)) for name in times]
+            ),
+        ),
         ("amount_negative", amount < 0),
         ("amount_fraction", F.col("unrounded_amount") != F.floor("unrounded_amount")),
     ]
     if source.limits.zero_amounts == "quarantine":
-        row_rules.append(("amount_zero", (amount == 0) & ~(F.abs(F.col("unrounded_amount")) > 0).eqNullSafe(F.lit(True))))
+        row_rules.append(
+            ("amount_zero", (amount == 0) & ~(F.abs(F.col("unrounded_amount")) > 0).eqNullSafe(F.lit(True)))
+        )
     for column in feed.columns:
         if column.accepted:
             row_rules.append((f"{column.name}_invalid", ~F.col(column.name).isin(*column.accepted)))
@@ -255,9 +278,9 @@ def _judged(
     for name in (*([feed.identifier] if feed.identifier else []), *feed.required):
         # What is null because a source column could not be read is `<source column>_invalid`, not missing too.
         read = mapping[name].columns if name in mapping else frozenset()
-        unread = sum(bit[f"{column}_invalid"] for column in read if f"{column}_invalid" in bit) | bit["amount_fraction"] * (
-            name == "amount_minor"
-        )
+        unread = sum(bit[f"{column}_invalid"] for column in read if f"{column}_invalid" in bit) | bit[
+            "amount_fraction"
+        ] * (name == "amount_minor")
         is_missing = F.col(name).isNull() & (F.col("type_bits").bitwiseAND(F.lit(unread)) == 0)
         row_rules.append((f"{name}_missing", is_missing))
     row_bits = _any_bit([(bit[name], rule) for name, rule in row_rules])

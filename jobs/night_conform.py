@@ -16,7 +16,7 @@ from jobs import accounts, conform, mapping, state
 from jobs.accounts import Account, Counts, Tally
 from jobs.calendar import days_between, next_sunday, snapshot_days
 from jobs.deliveries import Manifest
-from jobs.dump import above_limit
+from jobs.dump import above_limit, is_above_limit
 from jobs.errors import DataRefused
 from jobs.lake import Staged
 from jobs.ledger_records import Upstream
@@ -206,10 +206,13 @@ def _account(night: Night, conformed: Iterable[Conformed], quarantine: Staged) -
 
 
 def _refuse_above_limit(night: Night, counts: Mapping[Account, Counts]) -> None:
-    """Raises DataRefused for a delivery of which more is refused than its source allows. Dumps are judged whole, at landing."""
+    """Raises DataRefused for a delivery of which more is refused than its source allows.
+
+    Dumps are judged as a whole, at landing.
+    """
     for account, each in counts.items():
         source = night.settings.source(account.source)
-        if source.is_dump or each.quarantined <= source.limits.max_quarantined * each.delivered or not each.delivered:
+        if source.is_dump or not is_above_limit(source, each.quarantined, each.delivered) or not each.delivered:
             continue
         names = mapping.reasons(source, source.feed_spec)
         by_reason: dict[str, int] = defaultdict(int)
@@ -236,7 +239,9 @@ def _lineage(night: Night, each: Conformed, waited: Mapping[str, set[date]]) -> 
     made_from = night.upstreams([f"raw.{source.name}" for source in sources])
     for source in sources:
         name = f"raw.{source.name}"
-        in_range = {group.landed for group in each.tallies if group.outcome == conform.WAITING and group.source == source.name}
+        in_range = {
+            group.landed for group in each.tallies if group.outcome == conform.WAITING and group.source == source.name
+        }
         for landed in sorted(waited[source.name] | in_range):
             for day in {landed + timedelta(days=1), next_sunday(landed)} - {landed}:
                 if day in made_from:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 
 from pyspark.sql import DataFrame
-from pyspark.sql.types import StructType
 
 from jobs import daily
+from jobs.frames import local_frame
 from jobs.runner import Night
 from schemas.core import POSTED
 
@@ -24,8 +24,7 @@ def run(night: Night) -> None:
 
 def _posted(night: Night, feed: str) -> DataFrame:
     if not night.settings.sources_of(feed):
-        schema = StructType.fromDDL(POSTED[feed].ddl(nullable=True))
-        return night.spark.createDataFrame([], schema)
+        return local_frame(night.spark, [], POSTED[feed].ddl(nullable=True))
     return night.lake.read(f"core.{feed}", known_on=night.last, since=night.first)
 
 
@@ -33,5 +32,3 @@ def _nights_without_rows(night: Night, feeds: list[str]) -> set[date]:
     """Nights on which core has no rows, so that customer_daily cannot have any either."""
     published = [night.ledger.published(f"core.{feed}", night.first, night.last) for feed in feeds]
     return {day for day in night.days if all(of_feed[day].rows == 0 for of_feed in published if day in of_feed)}
-
-

@@ -44,14 +44,20 @@ def _frame(night: Night, source: Source, parts: Sequence[Part]) -> DataFrame:
     settings = night.settings.lake
     first_night = night.first_night
     dated = dump.dated(
-        rows, source, night.mappings[source.name], zone=settings.zone, currency=settings.currency, first_night=first_night
+        rows,
+        source,
+        night.mappings[source.name],
+        zone=settings.zone,
+        currency=settings.currency,
+        first_night=first_night,
     )
     with night.progress.step(f"judge {source.name} as a whole"):
         judgement = dump.judge(dated, source, first_night)
     dump.refuse_above_limit(source, judgement)
     if judgement.rows_before:
         night.progress.note(
-            f"{source.name}: {judgement.rows_before} rows are dated before the lake's first night {first_night} and stay out"
+            f"{source.name}: {judgement.rows_before} rows are dated before the lake's first night {first_night} "
+            "and stay out"
         )
     return dump.transform(dated, source, first=night.first, last=night.last)
 
@@ -67,7 +73,8 @@ def _refuse_other_rows(source: Source, parts: Sequence[Part], rows: RowsOfFile) 
             found = rows.get((part.night, part.delivery.delivery_id, f"{part.delivery.folder}/{file.name}"), 0)
             if file.rows is not None and found != file.rows:
                 raise DataRefused(
-                    f"{part.folder / file.name}: {found} rows, the manifest says {file.rows}. Nothing of it was published. "
+                    f"{part.folder / file.name}: {found} rows, the manifest says {file.rows}. "
+                    "Nothing of it was published. "
                     f"Ask {source.owner} to deliver it again."
                 )
 
@@ -78,7 +85,9 @@ def _counted(source: Source, parts: Sequence[Part], rows: RowsOfFile) -> list[Pa
     for part in parts:
         files = tuple(
             file.model_copy(
-                update={"rows": rows.get((part.night, part.delivery.delivery_id, f"{part.delivery.folder}/{file.name}"), 0)}
+                update={
+                    "rows": rows.get((part.night, part.delivery.delivery_id, f"{part.delivery.folder}/{file.name}"), 0)
+                }
             )
             for file in part.manifest.files
         )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql.types import StructType
-
-from jobs.frames import select_contract
+from jobs.frames import local_frame, select_contract
 from jobs.runner import Night
 from schemas.ops import QUALITY
 
@@ -17,7 +15,7 @@ def run(night: Night) -> None:
         (day, result.table, result.suite, result.expectation, result.severity, result.success, result.observed)
         for day, result in night.judged
     ]
-    frame = night.spark.createDataFrame(rows, StructType.fromDDL(QUALITY.ddl(nullable=True)))
+    frame = local_frame(night.spark, rows, QUALITY.ddl(nullable=True))
     if night.ledger.published(QUALITY.name, night.first, night.last):
         judged_again = sorted({result.table for _, result in night.judged})
         earlier = night.lake.read(QUALITY.name, known_on=night.last, since=night.first)

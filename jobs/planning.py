@@ -58,7 +58,9 @@ def _first_missing(settings: Settings, published: Published, begun: date | None,
     if begun is None:
         return first
     tables = [table for job in pipeline.night(settings) if job.mode == "range" for table in job.writes]
-    return next((day for day in days_between(begun, first) if any(day not in published[table] for table in tables)), first)
+    return next(
+        (day for day in days_between(begun, first) if any(day not in published[table] for table in tables)), first
+    )
 
 
 class _Due:
@@ -100,7 +102,9 @@ class _Due:
             self._reasons[table, day] = NOT_PUBLISHED
         elif stale := self._stale.get((table, day)):
             self._reasons[table, day] = f"stale: {stale.table} has changed since"
-        elif again := next((name for name, then in self._reads(publication, reads) if (name, then) in self._reasons), None):
+        elif again := next(
+            (name for name, then in self._reads(publication, reads) if (name, then) in self._reasons), None
+        ):
             self._reasons[table, day] = f"{again} is made again"
 
     @staticmethod

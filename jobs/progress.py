@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -20,7 +20,7 @@ class Progress:
         self._depth = 0
 
     @contextmanager
-    def step(self, what: str) -> Iterator[None]:
+    def step(self, what: str) -> Generator[None, None, None]:
         """Around a piece of work, such as "land payments"; steps may nest."""
         began = time.monotonic()
         self._begin(what)
@@ -81,11 +81,12 @@ class Display(Progress):
             self._live.stop()
 
 
-def progress_for(stream: TextIO = sys.stderr, quiet: bool = False) -> Progress:
-    """The telling that suits `stream`."""
+def progress_for(stream: TextIO | None = None, quiet: bool = False) -> Progress:
+    """The telling that suits `stream`, which is stderr unless another is given."""
     if quiet:
         return Progress()
-    return Display(stream) if stream.isatty() else Lines(stream)
+    out = sys.stderr if stream is None else stream
+    return Display(out) if out.isatty() else Lines(out)
 
 
 def spoken(seconds: float) -> str:

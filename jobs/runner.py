@@ -101,7 +101,9 @@ def stages() -> dict[str, Callable[[Night], None]]:
 def run_night(settings: Settings, day: date, *, stage: str | None = None, progress: Progress) -> None:
     """One night, or one of its stages. Raises Busy, DataRefused, Usage or Failed; nothing is half-published."""
     wanted = _stages_of(stage) if stage else list(pipeline.STAGES)
-    with _opened(settings, "run", day, day, stage, progress, keep=stage is not None and stage != pipeline.STAGES[-1]) as night:
+    with _opened(
+        settings, "run", day, day, stage, progress, keep=stage is not None and stage != pipeline.STAGES[-1]
+    ) as night:
         _refuse_out_of_order(night, wanted)
         _carry_out(night, wanted)
 
@@ -117,8 +119,10 @@ def backfill(
     if last < first:
         raise Usage(f"--to {last} is before --from {first}.")
     if len(reason.strip()) < len("why?!"):
-        raise Usage("A backfill needs a reason that someone will understand next year: --reason \"…\".")
-    wanted = list(pipeline.STAGES[: pipeline.STAGES.index(_stages_of(until)[0]) + 1]) if until else list(pipeline.STAGES)
+        raise Usage('A backfill needs a reason that someone will understand next year: --reason "…".')
+    wanted = (
+        list(pipeline.STAGES[: pipeline.STAGES.index(_stages_of(until)[0]) + 1]) if until else list(pipeline.STAGES)
+    )
     with _opened(settings, "backfill", first, last, None, progress) as night:
         done = _published_before_the_end(night)
         if not done:
@@ -147,7 +151,9 @@ def _opened(
     keep: bool = False,
 ) -> Iterator[Night]:
     if not settings.sources:
-        raise Usage("No source is configured: put one TOML file per source into conf/sources (docs/onboarding_a_source.md).")
+        raise Usage(
+            "No source is configured: put one TOML file per source into conf/sources (docs/onboarding_a_source.md)."
+        )
     ensure_writable(settings.lake.root)
     ledger = Ledger.open(settings.ledger_url)
     run = ledger.start_run(command, first, last, stage)
@@ -171,18 +177,16 @@ def _opened(
 def _carry_out(night: Night, wanted: Sequence[str]) -> None:
     from jobs import night_quality
 
-    for stage, carry_out in stages().items():
-        if stage not in wanted:
-            continue
-        night.judged = []
-        try:
-            with night.progress.step(f"{stage} {_span(night)}"):
-                carry_out(night)
-        except DataRefused:
-            # What was refused, and why, has to be readable in the lake as well.
-            night_quality.run(night)
-            raise
+    try:
+        for stage, carry_out in stages().items():
+            if stage in wanted:
+                with night.progress.step(f"{stage} {_span(night)}"):
+                    carry_out(night)
+    except DataRefused:
+        # What was refused, and why, has to be readable in the lake as well.
         night_quality.run(night)
+        raise
+    night_quality.run(night)
 
 
 def _span(night: Night) -> str:
@@ -197,7 +201,9 @@ def _refuse_out_of_order(night: Night, wanted: Sequence[str]) -> None:
     begun = night.ledger.first_night()
     if begun is None:
         if wanted[0] != pipeline.STAGES[0]:
-            raise Busy(f"Nothing has been landed yet: run `clm run --date {night.first} --stage {pipeline.STAGES[0]}` first.")
+            raise Busy(
+                f"Nothing has been landed yet: run `clm run --date {night.first} --stage {pipeline.STAGES[0]}` first."
+            )
         return
     if night.first < begun:
         raise Busy(
@@ -239,8 +245,8 @@ def _refuse_unreviewed(night: Night) -> None:
     reviewed = [entry for entry in night.settings.backfills if entry.from_date <= min(published, default=night.first)]
     if published and not any(entry.to_date >= max(published) for entry in reviewed):
         raise Usage(
-            f"{min(published)} to {max(published)} are published already; to compute them again is reviewed first. Add to "
-            f"backfills.toml:\n[[backfill]]\nfrom = {min(published)}\nto = {max(published)}\n"
+            f"{min(published)} to {max(published)} are published already; to compute them again is reviewed first. "
+            f"Add to backfills.toml:\n[[backfill]]\nfrom = {min(published)}\nto = {max(published)}\n"
             'reason = "…"\nasked_by = "…"'
         )
 
@@ -265,7 +271,11 @@ def _published_before_the_end(night: Night) -> set[str]:
         ]
         for table in tables:
             published = night.ledger.published(table, night.first, night.last)
-            theirs = {day for day, each in published.items() if each.run_id in attempts and each.conf_digest == night.settings.digest}
+            theirs = {
+                day
+                for day, each in published.items()
+                if each.run_id in attempts and each.conf_digest == night.settings.digest
+            }
             if theirs != set(night.days):
                 return done
         done.add(stage)

@@ -36,7 +36,9 @@ def java_version() -> int:
         raise Failed(f"{java} does not tell its version. Install Java {MINIMUM_JAVA} or newer.")
     version = int(found.group(1))
     if version < MINIMUM_JAVA:
-        raise Failed(f"{java} is Java {version}; Spark 4.2 needs {MINIMUM_JAVA} or newer. Set JAVA_HOME to a newer one.")
+        raise Failed(
+            f"{java} is Java {version}; Spark 4.2 needs {MINIMUM_JAVA} or newer. Set JAVA_HOME to a newer one."
+        )
     return version
 
 
@@ -71,6 +73,9 @@ def open_session(settings: Settings) -> SparkSession:
         "spark.sql.maxConcurrentOutputFileWriters": "64",
         # A path in a rule or a mapping must never become a table.
         "spark.sql.runSQLOnFiles": "false",
+        # Else every Column remembers the line of Python that made it, which costs seconds a night.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
+        "spark.sql.dataFrameQueryContext.enabled": "false",
         # Two thirds of a tiny commit is this file, which replays the table's state.
         "spark.databricks.delta.writeChecksumFile.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "2",

@@ -26,7 +26,7 @@ def ending(error: BaseException) -> tuple[int, str]:
             return Usage.exit_code, f"{said}. Say --help after the command for what it takes." if said else ""
         case KeyboardInterrupt():
             return Failed.exit_code, (
-                f"stopped{_step(error)}. Nothing is half-written: what was published stays, the rest was never visible. "
+                f"stopped{_step(error)}. Nothing is half-written: what was published stays, the rest was never seen. "
                 "Say the same command again to go on."
             )
         case _ if _is_sparks(error):
@@ -55,8 +55,8 @@ def _spark_sentence(error: BaseException) -> str:
             "Give it more (spark.driver_memory in your conf), then say the same command again."
         )
     return (
-        f"Spark stopped{_step(error)} with {_error_class(error)}. Its own message may hold values of rows, so it is not "
-        "shown; --debug shows it."
+        f"Spark stopped{_step(error)} with {_error_class(error)}. Its own message may hold values of "
+        "rows, so it is not shown; --debug shows it."
     )
 
 

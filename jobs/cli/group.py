@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import typer
+from typing import Any
+
 from typer.core import TyperGroup
 
 from jobs.errors import Usage
 
-NOT_BUILT = frozenset(
-    "land repair rules preview explain deliver export stop resume fit quarantine forget report".split()
-)
+NOT_BUILT = {
+    *("land", "repair", "rules", "preview", "explain", "deliver", "export"),
+    *("stop", "resume", "fit", "quarantine", "forget", "report"),
+}
 
 
 class Commands(TyperGroup):
     """Typer's group of commands, which also knows what is still to come."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] in NOT_BUILT:
             raise Usage(f"`clm {args[0]}` is not built yet. `clm --help` lists what is.")
         return super().parse_args(ctx, args)

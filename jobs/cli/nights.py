@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import conf
+from conf.errors import hint
 from jobs.cli.options import AsOf, Debug, Env, First, Last, Quiet, refuse_backwards
 from jobs.errors import Usage
 from jobs.pipeline import STAGES
@@ -55,4 +56,4 @@ def backfill(
 
 def _refuse_unknown_stage(stage: str | None) -> None:
     if stage is not None and stage not in STAGES:
-        raise Usage(f"There is no stage {stage!r}{conf.errors.hint(stage, STAGES)}.")
+        raise Usage(f"There is no stage {stage!r}{hint(stage, STAGES)}.")

@@ -37,7 +37,9 @@ MaybeAsOf = Annotated[date | None, _day_option("--date", about="The as-of date; 
 First = Annotated[date, _day_option("--from", about="The first date.")]
 Last = Annotated[date, _day_option("--to", about="The last date, included.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON Lines on stdout.")]
-Env = Annotated[str | None, typer.Option("--env", help="The environment of conf; wins over CLM_ENV.", show_default=False)]
+Env = Annotated[
+    str | None, typer.Option("--env", help="The environment of conf; wins over CLM_ENV.", show_default=False)
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing of the progress.")]
 # main() looks for it in the arguments: it matters only for how a command ends.
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error, which may hold values of rows.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -25,12 +26,13 @@ from jobs.cli.options import (
     refuse_unknown_tables,
 )
 from jobs.errors import Failed
-from jobs.progress import progress_for
 
 OneTable = Annotated[
     list[str] | None, typer.Option("--table", help="Only this table; may be said again.", show_default=False)
 ]
-Names = Annotated[list[str] | None, typer.Argument(help="Tables; default: all that a night writes.", show_default=False)]
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Tables; default: all that a night writes.", show_default=False)
+]
 
 
 def plan(
@@ -53,7 +55,7 @@ def plan(
     elif rows:
         print_table(rows, ("table", "from", "to", "mode", "why"))
     if not rows:
-        progress_for(quiet=quiet).note(f"Nothing to do: {first} to {last} is published and nothing of it is stale.")
+        print(f"Nothing to do: {first} to {last} is published and nothing of it is stale.", file=sys.stderr)
 
 
 def status(
@@ -83,7 +85,10 @@ def status(
         print_table(rows, ("table", "date", "state", "generation", "why"))
     behind = sum(each.is_behind for each in found)
     if behind:
-        raise Failed(f"{behind} of {len(found)} tables of {day} are behind. `clm plan --from {day} --to {day}` shows what would run.")
+        raise Failed(
+            f"{behind} of {len(found)} tables of {day} are behind. "
+            f"`clm plan --from {day} --to {day}` shows what would run."
+        )
 
 
 def digest(
@@ -106,7 +111,9 @@ def digest(
         for day, each in ledger.published(table, first, last).items()
     ]
     if not rows:
-        raise Failed(f"Nothing of this is published from {first} to {last}. `clm plan --from {first} --to {last}` shows why.")
+        raise Failed(
+            f"Nothing of this is published from {first} to {last}. `clm plan --from {first} --to {last}` shows why."
+        )
     if as_json:
         print_json(rows)
     else:

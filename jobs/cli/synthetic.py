@@ -85,7 +85,9 @@ def simulate(
     with progress.step(f"simulate {customers} customers from {first} to {last}"):
         summary = tell(spark, simulation)
     rows = ", ".join(f"{each.rows} rows of {name}" for name, each in summary.sources.items())
-    progress.note(f"{summary.deliveries} deliveries in {out}: {rows}. Let CLM_LANDING name that folder to run its nights.")
+    progress.note(
+        f"{summary.deliveries} deliveries in {out}: {rows}. Let CLM_LANDING name that folder to run its nights."
+    )
 
 
 def demo(

@@ -19,10 +19,12 @@ SHOWN = 20
 Name = Annotated[str, typer.Argument(help="A table, such as core.transactions.", show_default=False)]
 Night = Annotated[bool, typer.Option("--night", help="Only what that night learned, not all that was known by then.")]
 Where = Annotated[
-    str | None, typer.Option("--where", help="A condition over its columns: \"product = 'recharge'\".", show_default=False)
+    str | None,
+    typer.Option("--where", help="A condition over its columns: \"product = 'recharge'\".", show_default=False),
 ]
 Limit = Annotated[
-    int | None, typer.Option("--limit", min=0, help=f"Rows; default {SHOWN}, with --csv or --json all.", show_default=False)
+    int | None,
+    typer.Option("--limit", min=0, help=f"Rows; default {SHOWN}, with --csv or --json all.", show_default=False),
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="CSV on stdout (RFC 4180, UTF-8, UTC).")]
 Json = Annotated[bool, typer.Option("--json", help="JSON Lines on stdout.")]

@@ -6,11 +6,13 @@ import gzip
 import hashlib
 import json
 import logging
+import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
+import pyarrow
 import pyarrow.parquet
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -39,8 +41,10 @@ OPTIONS: Mapping[Format, Mapping[str, str]] = {
     "parquet": {"compression": "zstd"},
 }
 CHUNK = 1 << 20
-# Committing a task costs a tenth of a second; many days in one task cost only a sort that spills.
+# Committing a task costs a tenth of a second; many days in one task cost only a sort that spills. But beyond
+# spark.sql.maxConcurrentOutputFileWriters days in a task Spark sorts again, by day alone.
 TASKS = 8
+DAYS_PER_TASK = 32
 
 
 def as_delivered(frame: DataFrame, source: Source, file_format: Format) -> list[Column]:
@@ -63,14 +67,22 @@ def as_delivered(frame: DataFrame, source: Source, file_format: Format) -> list[
 
 
 def write_days(
-    frame: DataFrame, columns: Sequence[Column], order: Sequence[str], days: int, file_format: Format, folder: Path
+    frame: DataFrame,
+    columns: Sequence[Column],
+    order: Sequence[str],
+    dates: Sequence[date],
+    file_format: Format,
+    folder: Path,
 ) -> dict[date, Path]:
     """Write `columns` of a frame, one file per `delivery_date`, into an empty folder; dates without rows have none.
 
-    Rows lie in the order of the columns `order`, whatever the number of cores and partitions.
+    Every row's delivery date is one of the consecutive `dates`. Rows lie in the order of the columns `order`,
+    whatever the number of cores and partitions.
     """
+    tasks = min(len(dates), max(TASKS, math.ceil(len(dates) / DAYS_PER_TASK)))
+    task = F.pmod(F.datediff("delivery_date", F.lit(dates[0])), F.lit(tasks))
     (
-        frame.repartition(min(days, TASKS), "delivery_date")
+        frame.repartitionById(tasks, task)
         .sortWithinPartitions("delivery_date", *order)
         .select(F.col("delivery_date").alias("_day"), *columns)
         .write.partitionBy("_day")
@@ -89,10 +101,27 @@ def deliver(files: Mapping[date, Path], dates: Iterable[date], source: str, file
         entries = []
         if day in files:
             part = folder / f"part-0001.{SUFFIX[file_format]}"
-            shutil.move(files[day], part)
+            place(files[day], part, file_format)
             entries.append(_entry(part, file_format))
         _write_manifest(folder, source, day, entries)
         log.info("%s %s: delivered %d rows", source, day, sum(entry["rows"] for entry in entries))
+
+
+def place(file: Path, target: Path, file_format: Format) -> None:
+    """Move a file that Spark wrote to its place.
+
+    Parquet is copied: Spark's footers differ from one JVM to the next, and its times may be of the old 12-byte kind.
+    """
+    if file_format != "parquet":
+        shutil.move(file, target)
+        return
+    stored = pyarrow.parquet.ParquetFile(file)
+    utc = pyarrow.timestamp("us", tz="UTC")
+    fields = [f.with_type(utc) if pyarrow.types.is_timestamp(f.type) else f for f in stored.schema_arrow]
+    schema = pyarrow.schema(fields)
+    with pyarrow.parquet.ParquetWriter(target, schema, compression="zstd") as writer:
+        for batch in stored.iter_batches():
+            writer.write_batch(batch.cast(schema))
 
 
 def _entry(path: Path, file_format: Format) -> dict[str, str | int]:

@@ -10,28 +10,14 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs.simulate import flaws
 from jobs.simulate.chance import Chance
 from jobs.simulate.clock import DAY, at, date_of, day_of
-from jobs.simulate.plan import Format, Mess, Simulation
+from jobs.simulate.plan import KINDS, Format, Simulation
 
 ORDER = ("changed", "payment_id", "state", "kind")
 TRUTH = ("delivery_date", "payment_id", "state", "kind", "event_date", "answer", "answered_on", "reasons")
 
-# Reason under which a broken row is quarantined -> whether it takes a file that can hold any text.
-FLAWS = {
-    "customer_id_missing": False,
-    "occurred_at_missing": False,
-    "occurred_at_invalid": True,
-    "before_1970": False,
-    "in_the_future": False,
-    "product_invalid": False,
-    "direction_missing": False,
-    "status_invalid": False,
-    "amount_minor_invalid": True,
-    "amount_zero": False,
-    "amount_negative": False,
-    "amount_fraction": True,
-}
 COPIES = ("touched", "duplicate", "changed")
 
 
@@ -40,44 +26,40 @@ def delivered_payments(payments: DataFrame, simulation: Simulation, file_format:
     draw = Chance(simulation.seed, ("payment_id",))
     rows = _rows(_fates(payments, draw, simulation, file_format), draw)
     last_day = F.lit(simulation.last_day)
-    return _with_answer(
+    return with_answer(
         _as_sent(rows, draw).filter(F.col("delivery_day") <= last_day), F.lit(simulation.first_day), late_days
     )
 
 
 def _fates(payments: DataFrame, draw: Chance, simulation: Simulation, file_format: Format) -> DataFrame:
     """What is to become of each payment: its mess, its flaw if broken, its outcome and what follows."""
-    mess = simulation.mess
-    is_simple = F.col("mess").isin("early", "broken")
+    shares = simulation.mess
+    kinds = {kind: float(getattr(shares, kind)) for kind in KINDS}
+    drawn, mess, is_ok = F.col("drawn"), F.col("mess"), F.col("is_ok")
     # The night before the first one delivers nothing, and nobody pays before registering.
     can_be_early = F.col("day") > F.greatest(F.lit(simulation.first_day), F.col("registered_day"))
-    flaws = {reason: 1.0 for reason, needs_text in FLAWS.items() if file_format != "parquet" or not needs_text}
-    is_pending_first = ~is_simple & draw.happens("pending first", mess.pending_first)
-    is_ok = (F.col("flow") == "credit") | ~draw.happens("failed", mess.failed)
-    comes_back = ~is_simple & (F.col("flow") == "debit") & draw.happens("reversed", mess.reversed)
-    refund = ~is_simple & (F.col("product") == "marketplace_order") & draw.happens("refunded", mess.reversed)
+    past_midnight = at(F.col("day"), draw.whole("past midnight", 0, 599))
+    is_simple = mess.isin("early", "broken")
+    is_reversed = (F.col("flow") == "debit") & draw.happens("reversed", shares.reversed)
+    is_refunded = (F.col("product") == "marketplace_order") & draw.happens("refunded", shares.reversed)
     return (
-        payments.withColumn("mess", _kind_of_mess(draw, mess))
-        .withColumn("mess", F.when((F.col("mess") == "early") & ~can_be_early, "clean").otherwise(F.col("mess")))
-        .withColumn("flaw", F.when(F.col("mess") == "broken", draw.choose("flaw", flaws)))
-        .withColumn(
-            "created",
-            F.when(F.col("mess") == "early", at(F.col("day"), draw.whole("past midnight", 0, 599))).otherwise(
-                F.col("created")
-            ),
+        payments.withColumn("drawn", draw.choose("mess", kinds | {"clean": max(0.0, 1 - sum(kinds.values()))}))
+        .withColumns(
+            {
+                "mess": F.when((drawn == "early") & ~can_be_early, "clean").otherwise(drawn),
+                "is_ok": (F.col("flow") == "credit") | ~draw.happens("failed", shares.failed),
+            }
         )
-        .withColumn("is_pending_first", is_pending_first)
-        .withColumn("is_ok", is_ok)
-        .withColumn("is_reversed", F.col("is_ok") & comes_back)
-        .withColumn("is_refunded", F.col("is_ok") & ~F.col("is_reversed") & refund)
+        .withColumns(
+            {
+                "flaw": F.when(mess == "broken", draw.choose("flaw", flaws.weights(flaws.OF_PAYMENTS, file_format))),
+                "created": F.when(mess == "early", past_midnight).otherwise(F.col("created")),
+                "is_pending_first": ~is_simple & draw.happens("pending first", shares.pending_first),
+                "is_reversed": is_ok & ~is_simple & is_reversed,
+                "is_refunded": is_ok & ~is_simple & ~is_reversed & is_refunded,
+            }
+        )
     )
-
-
-def _kind_of_mess(draw: Chance, mess: Mess) -> Column:
-    names = ("late", "very_late", "touched", "duplicate", "broken", "changed", "early")
-    shares = {name: float(getattr(mess, name)) for name in names}
-    clean = max(0.0, 1 - sum(shares.values()))
-    return draw.choose("mess", shares | {"clean": clean})
 
 
 def _rows(fates: DataFrame, draw: Chance) -> DataFrame:
@@ -164,8 +146,11 @@ def _rupees(paise: Column, flaw: Column) -> Column:
     )
 
 
-def _with_answer(rows: DataFrame, first_day: Column, late_days: int) -> DataFrame:
-    """Adds delivery_date, event_date, answer, answered_on and reasons to rows as they were sent."""
+def with_answer(rows: DataFrame, first_day: Column, late_days: int) -> DataFrame:
+    """Adds delivery_date, event_date, answer, answered_on and reasons to rows as they were sent.
+
+    Reads delivery_day, created, created_text, changed, state, kind and flaw.
+    """
     kind, flaw, delivery_day = F.col("kind"), F.col("flaw"), F.col("delivery_day")
     created_day = F.when(F.col("created_text").isNull(), day_of(F.col("created")))
     reason = F.when(kind == "changed", "changed_after_posting").otherwise(flaw)
@@ -181,15 +166,17 @@ def _with_answer(rows: DataFrame, first_day: Column, late_days: int) -> DataFram
         .otherwise(delivery_day)
     )
     event_day = F.when(F.col("state") == "BACK", day_of(F.col("changed"))).otherwise(created_day)
-    return (
-        rows.withColumn("delivery_date", date_of(delivery_day))
-        .withColumn("event_date", date_of(event_day))
-        .withColumn(
-            "answer",
-            F.when(reason.isNotNull(), "quarantined")
-            .when(kind.isin("touched", "duplicate"), "duplicate")
-            .otherwise("accepted"),
-        )
-        .withColumn("answered_on", date_of(answered_day))
-        .withColumn("reasons", F.when(reason.isNull(), F.array().cast("array<string>")).otherwise(F.array(reason)))
+    answer = (
+        F.when(reason.isNotNull(), "quarantined")
+        .when(kind.isin("touched", "duplicate"), "duplicate")
+        .otherwise("accepted")
+    )
+    return rows.withColumns(
+        {
+            "delivery_date": date_of(delivery_day),
+            "event_date": date_of(event_day),
+            "answer": answer,
+            "answered_on": date_of(answered_day),
+            "reasons": flaws.reasons(reason),
+        }
     )

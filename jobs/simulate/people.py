@@ -83,19 +83,20 @@ def people(spark: SparkSession, simulation: Simulation) -> DataFrame:
             *(_habit_age(draw, name, share, days).alias(f"{name}_age") for name, (share, days) in HABITS.items()),
         )
     )
-    return (
-        who.withColumn("send_age", _send_age(draw))
-        .withColumn("registered_at", at(F.col("registered_day"), F.col("registered_second")))
-        .withColumn("leaving_age", _leaving_age(draw, F.col("send_age")))
-        .withColumn("deleted_at", _later(draw, "deleted", 0.01, 150.0))
-        .withColumn("kyc_at", _later(draw, "kyc", 0.35, 40.0))
-        .withColumn("language_at", _later(draw, "language", 0.03, 60.0))
-        .withColumn("new_device_at", _later(draw, "new device", 0.20, 120.0))
-        .withColumn("language", draw.choose("language", LANGUAGES))
-        .withColumn("later_language", draw.choose("later language", LANGUAGES))
-        .withColumn("city_tier", draw.choose("city tier", CITY_TIERS))
-        .withColumn("region", draw.choose("region", REGIONS))
-        .withColumn("operator", draw.choose("operator", OPERATORS))
+    registered_at = at(F.col("registered_day"), F.col("registered_second"))
+    return who.withColumns({"send_age": _send_age(draw), "registered_at": registered_at}).withColumns(
+        {
+            "leaving_age": _leaving_age(draw, F.col("send_age")),
+            "deleted_at": _later(draw, "deleted", 0.01, 150.0),
+            "kyc_at": _later(draw, "kyc", 0.35, 40.0),
+            "language_at": _later(draw, "language", 0.03, 60.0),
+            "new_device_at": _later(draw, "new device", 0.20, 120.0),
+            "language": draw.choose("language", LANGUAGES),
+            "later_language": draw.choose("later language", LANGUAGES),
+            "city_tier": draw.choose("city tier", CITY_TIERS),
+            "region": draw.choose("region", REGIONS),
+            "operator": draw.choose("operator", OPERATORS),
+        }
     )
 
 

@@ -17,6 +17,9 @@ Format = Literal["csv", "jsonl", "parquet"]
 # Which packaged source delivers a feed of the simulated app.
 SOURCE_OF = {"customers": "customers", "transactions": "payments"}
 
+# Shares of `Mess` of which a payment has at most one.
+KINDS = ("late", "very_late", "touched", "duplicate", "broken", "changed", "early")
+
 # Ids hold the customer's number in nine digits.
 MOST_CUSTOMERS = 999_999_999
 
@@ -25,7 +28,7 @@ MOST_CUSTOMERS = 999_999_999
 class Mess:
     """What goes wrong, as shares of payments (of versions, for customers, as far as it can happen to them).
 
-    A payment has at most one of the first seven; `pending_first`, `failed` and `reversed` are ordinary life and
+    A payment has at most one of KINDS; `pending_first`, `failed` and `reversed` are ordinary life and
     come on top, except that an early or broken payment has neither a pending row nor a reversal.
     """
 
@@ -33,7 +36,7 @@ class Mess:
     very_late: float = 0.001  # 8 to 40 days
     touched: float = 0.02  # delivered again with nothing new but a later `changed`
     duplicate: float = 0.005  # the same row twice, in one delivery or again the next day
-    broken: float = 0.002  # cannot be accepted; the reasons in `mess.FLAWS` take equal parts
+    broken: float = 0.002  # cannot be accepted; the reasons of `flaws` take equal parts
     changed: float = 0.0005  # a known payment again, with another amount
     early: float = 0.0005  # five past midnight, already in the delivery of the day before
     pending_first: float = 0.03  # pending at first, its outcome the same day or up to two days later
@@ -94,9 +97,8 @@ class Simulation:
         for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise Usage(f"Mess {name} is {share}; a share lies between 0 and 1.")
-        kinds = ("late", "very_late", "touched", "duplicate", "broken", "changed", "early")
-        if sum(shares[name] for name in kinds) > 1:
-            raise Usage(f"The shares of {', '.join(kinds)} add up to more than 1; a payment has at most one of them.")
+        if sum(shares[name] for name in KINDS) > 1:
+            raise Usage(f"The shares of {', '.join(KINDS)} add up to more than 1; a payment has at most one of them.")
         if self.out.exists() and not self.out.is_dir():
             raise Usage(f"{self.out} is not a folder; choose an empty one.")
         for name in (*SOURCE_OF.values(), "truth"):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.simulate import flaws
 from jobs.simulate.chance import Chance
 from jobs.simulate.clock import DAY, date_of, day_of
 from jobs.simulate.plan import Format, Simulation
 
 ORDER = ("changed", "user_id", "version")
 TRUTH = ("delivery_date", "user_id", "version", "kind", "event_date", "answer", "answered_on", "reasons")
-
-# Reason under which a broken version is quarantined -> whether it takes a file that can hold any text.
-FLAWS = {"customer_id_missing": False, "registered_at_invalid": True}
 
 
 def delivered_versions(people: DataFrame, simulation: Simulation, file_format: Format) -> DataFrame:
@@ -57,48 +55,40 @@ def _versions(people: DataFrame) -> DataFrame:
 
 
 def _delivered(versions: DataFrame, draw: Chance, simulation: Simulation, file_format: Format) -> DataFrame:
-    first_day = F.lit(simulation.first_day)
-    changed_day = day_of(F.col("changed"))
+    shares = simulation.mess
+    kinds = {"late": shares.late, "duplicate": shares.duplicate, "broken": shares.broken}
+    first_day, changed_day = F.lit(simulation.first_day), day_of(F.col("changed"))
+    is_backlog = changed_day < first_day
     # Only what is still the newest version the next day: an older one delivered again is no duplicate, but news.
-    can_repeat = (
-        (F.col("version") == "registered")
-        & (changed_day >= first_day)
-        & (F.col("next_change_at").isNull() | (F.col("next_change_at") > F.col("changed") + F.lit(3 * DAY)))
+    is_newest_for_days = (F.col("version") == "registered") & (
+        F.col("next_change_at").isNull() | (F.col("next_change_at") > F.col("changed") + F.lit(3 * DAY))
     )
-    kind, flaw = F.col("kind"), F.col("flaw")
-    copies = F.when(kind == "duplicate", F.array(F.lit(False), F.lit(True))).otherwise(F.array(F.lit(False)))
-    is_late = (kind == "late") & (changed_day >= first_day)
+    drawn, mess, is_copy, flaw = F.col("drawn"), F.col("mess"), F.col("is_copy"), F.col("flaw")
+    is_impossible = ((drawn == "late") & is_backlog) | ((drawn == "duplicate") & (is_backlog | ~is_newest_for_days))
+    days_off = F.when(mess == "late", draw.whole("late days", 1, 3)).when(is_copy, draw.whole("copy days", 0, 1))
+    copies = F.when(mess == "duplicate", F.array(F.lit(False), F.lit(True))).otherwise(F.array(F.lit(False)))
+    delivery_date = date_of(F.col("delivery_day"))
     return (
-        versions.withColumn("kind", _kind(draw, simulation))
-        .withColumn("kind", F.when((kind == "duplicate") & ~can_repeat, "clean").otherwise(kind))
-        .withColumn("kind", F.when((kind == "late") & (changed_day < first_day), "clean").otherwise(kind))
-        .withColumn("flaw", F.when(kind == "broken", draw.choose("flaw", _flaws(file_format))))
+        versions.withColumn("drawn", draw.choose("mess", kinds | {"clean": max(0.0, 1 - sum(kinds.values()))}))
+        .withColumn("mess", F.when(is_impossible, "clean").otherwise(drawn))
         .withColumn("is_copy", F.explode(copies))
-        .withColumn("kind", F.when((kind == "duplicate") & ~F.col("is_copy"), "clean").otherwise(kind))
-        .withColumn(
-            "delivery_day",
-            F.greatest(changed_day, first_day)
-            + F.when(is_late, draw.whole("late days", 1, 3)).otherwise(0)
-            + F.when(F.col("is_copy"), draw.whole("copy days", 0, 1)).otherwise(0),
+        .withColumns(
+            {
+                "flaw": F.when(mess == "broken", draw.choose("flaw", flaws.weights(flaws.OF_CUSTOMERS, file_format))),
+                "delivery_day": F.greatest(changed_day, first_day) + F.coalesce(days_off, F.lit(0)),
+            }
         )
-        .withColumn("delivery_date", date_of(F.col("delivery_day")))
-        .withColumn("event_date", date_of(changed_day))
-        .withColumn("user_id", F.when(flaw == "customer_id_missing", None).otherwise(F.col("user_id")))
-        .withColumn("registered_text", F.when(flaw == "registered_at_invalid", "last week"))
-        .withColumn(
-            "answer",
-            F.when(flaw.isNotNull(), "quarantined").when(F.col("is_copy"), "duplicate").otherwise("accepted"),
+        .withColumns(
+            {
+                "user_id": F.when(flaw.isNull() | (flaw != "customer_id_missing"), F.col("user_id")),
+                "registered": F.when(flaw.isNull() | (flaw != "registered_at_missing"), F.col("registered")),
+                "registered_text": F.when(flaw == "registered_at_invalid", "last week"),
+                "kind": F.when((mess == "duplicate") & ~is_copy, "clean").otherwise(mess),
+                "delivery_date": delivery_date,
+                "event_date": date_of(changed_day),
+                "answer": F.when(flaw.isNotNull(), "quarantined").when(is_copy, "duplicate").otherwise("accepted"),
+                "answered_on": delivery_date,
+                "reasons": flaws.reasons(flaw),
+            }
         )
-        .withColumn("answered_on", F.col("delivery_date"))
-        .withColumn("reasons", F.when(flaw.isNull(), F.array().cast("array<string>")).otherwise(F.array(flaw)))
     )
-
-
-def _kind(draw: Chance, simulation: Simulation) -> Column:
-    mess = simulation.mess
-    shares = {"late": mess.late, "duplicate": mess.duplicate, "broken": mess.broken}
-    return draw.choose("kind", shares | {"clean": max(0.0, 1 - sum(shares.values()))})
-
-
-def _flaws(file_format: Format) -> dict[str, float]:
-    return {reason: 1.0 for reason, needs_text in FLAWS.items() if file_format != "parquet" or not needs_text}

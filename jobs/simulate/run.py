@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import tempfile
 from collections import Counter
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.simulate import mess, registrations
-from jobs.simulate.deliver import as_delivered, deliver, write_days
+from jobs.simulate.deliver import as_delivered, deliver, place, write_days
 from jobs.simulate.payments import payments
 from jobs.simulate.people import people
 from jobs.simulate.plan import Simulation, Source, SourceSummary, Summary, packaged_source
@@ -57,17 +56,17 @@ def _write(
     rows: DataFrame, order: tuple[str, ...], told: tuple[str, ...], simulation: Simulation, source: Source
 ) -> None:
     """Tell the story twice rather than keep it: making rows is cheaper than storing them in between."""
-    file_format, days = simulation.format_of(source), len(simulation.dates)
+    file_format, dates = simulation.format_of(source), simulation.dates
     truth = simulation.out / "truth" / source.name
     truth.mkdir()
     with tempfile.TemporaryDirectory(prefix=".simulate-", dir=simulation.out) as work:
         columns = [F.col(name) for name in told]
-        for day, path in write_days(rows, columns, order, days, "parquet", Path(work) / "truth").items():
-            shutil.move(path, truth / f"{day}.parquet")
+        for day, path in write_days(rows, columns, order, dates, "parquet", Path(work) / "truth").items():
+            place(path, truth / f"{day}.parquet", "parquet")
         files = write_days(
-            rows, as_delivered(rows, source, file_format), order, days, file_format, Path(work) / "files"
+            rows, as_delivered(rows, source, file_format), order, dates, file_format, Path(work) / "files"
         )
-        deliver(files, simulation.dates, source.name, file_format, simulation.out)
+        deliver(files, dates, source.name, file_format, simulation.out)
 
 
 def _summary(spark: SparkSession, truth: Path) -> SourceSummary:
@@ -78,7 +77,11 @@ def _summary(spark: SparkSession, truth: Path) -> SourceSummary:
             kinds[row["kind"]] += row["count"]
             answers[row["answer"]] += row["count"]
             days[row["delivery_date"]] += row["count"]
-    return SourceSummary(days.total(), *(dict(sorted(counter.items())) for counter in (kinds, answers, days)))
+    return SourceSummary(days.total(), _sorted(kinds), _sorted(answers), dict(sorted(days.items())))
+
+
+def _sorted(counter: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counter.items()))
 
 
 def _document(simulation: Simulation, summary: Summary) -> dict[str, object]:

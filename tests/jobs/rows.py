@@ -1,0 +1,112 @@
+"""Tiny frames: a row names only what a test is about, as text that Spark casts; the rest are defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from conf import Source
+from jobs import conform, mapping
+from jobs.expressions import check_mapping
+from schemas.feeds import FEEDS
+from schemas.table import Table
+
+ZONE = "Asia/Kolkata"
+CURRENCY = "INR"
+NIGHT = date(2026, 1, 31)  # a Saturday
+LONG_AGO = date(2020, 1, 1)  # the first night of a lake that is not young
+
+Row = Mapping[str, Any]
+
+# A good payment, in the lake's own names: 500.00 paid at half past three in the afternoon, Indian time.
+PAYMENT: Row = {
+    "transaction_id": "t1",
+    "customer_id": "anna",
+    "occurred_at": "2026-01-31 10:00",
+    "product": "recharge",
+    "rail": "upi",
+    "direction": "debit",
+    "status": "success",
+    "amount_minor": 50000,
+    "currency": CURRENCY,
+}
+CUSTOMER: Row = {"customer_id": "anna", "registered_at": "2026-01-31 10:00"}
+DEFAULTS = {"transactions": PAYMENT, "customers": CUSTOMER}
+
+FILLED_IN = {
+    "string": "x",
+    "boolean": "false",
+    "int": "0",
+    "bigint": "0",
+    "date": str(NIGHT),
+    "timestamp": "2026-01-31 10:00",
+}
+
+
+def table_frame(spark: SparkSession, table: Table, rows: Sequence[Row], defaults: Row | None = None) -> DataFrame:
+    """Rows of `table`: what a row does not name is its default, else null, or filler where it may not be null."""
+    filler: dict[str, Any] = {column.name: FILLED_IN[column.type] for column in table.columns if not column.nullable}
+    filler |= defaults or {}
+    unknown = {name for row in (filler, *rows) for name in row} - set(table.column_names)
+    assert not unknown, f"{table.name} has no {unknown}"
+
+    def cell(row: Row, name: str) -> str | None:
+        value = row.get(name, filler.get(name))
+        return None if value is None else str(value)
+
+    texts = [tuple(cell(row, name) for name in table.column_names) for row in rows]
+    frame = spark.createDataFrame(texts, ", ".join(f"`{name}` string" for name in table.column_names))
+    return frame.select(*(F.col(column.name).cast(column.type).alias(column.name) for column in table.columns))
+
+
+def source_of(name: str = "app", feed: str = "transactions", **changes: Any) -> Source:
+    """A source of UTC text files that already speaks the feed's language, but for `changes`."""
+    types = {column.name: column.type for column in FEEDS[feed].columns}
+    return Source.model_validate(
+        {
+            "name": name,
+            "feed": feed,
+            "owner": "tests",
+            "about": "Made up.",
+            "files": {"path": name + "/{date}/*.csv", "format": "csv", "manifest": "given", "zone": "UTC"},
+            "columns": types,
+            "map": {column: column for column in types},
+            "location": f"conf/sources/{name}.toml",
+            **changes,
+        }
+    )
+
+
+def raw_frame(spark: SparkSession, source: Source, rows: Sequence[Row], defaults: Row | None = None) -> DataFrame:
+    """raw.<source>: row_id counts from 0, in the delivery and night that a row names or else NIGHT's."""
+    placed = [
+        {"row_id": number, "delivery_id": f"{source.name}-{row.get('as_of_date', NIGHT)}", **row}
+        for number, row in enumerate(rows)
+    ]
+    return table_frame(spark, source.raw_table(), placed, {"file": "part-0001.csv", **(defaults or {})})
+
+
+def records_of(
+    spark: SparkSession,
+    source: Source,
+    rows: Sequence[Row],
+    *,
+    first_night: date = LONG_AGO,
+    defaults: Row | None = None,
+    with_rows: bool = False,
+) -> DataFrame:
+    """The records that conform makes of raw rows, with the night each is due."""
+    raw = raw_frame(spark, source, rows, DEFAULTS[source.feed] if defaults is None else defaults)
+    checked = check_mapping(spark, source)
+    made = mapping.records(raw, source, checked, zone=ZONE, currency=CURRENCY, with_rows=with_rows)
+    return conform.due(made, source, first_night=first_night)
+
+
+def cells(frame: DataFrame, *columns: str) -> list[tuple[str | None, ...]]:
+    """The rows as texts, sorted with nulls first; times in UTC, whatever zone the machine is in."""
+    texts = frame.select(*(F.col(name).cast("string").alias(name) for name in columns or frame.columns)).collect()
+    return sorted((tuple(row) for row in texts), key=lambda row: [(cell is not None, cell or "") for cell in row])

@@ -1,0 +1,123 @@
+"""The rows of a dump are told apart and judged as a whole, and each comes on the night of its own date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from conf import Source
+from jobs import dump
+from jobs.deliveries import take
+from jobs.errors import DataRefused
+from jobs.expressions import check_mapping
+from jobs.land import read
+from jobs.ledger import Ledger
+from tests.conftest import Place
+from tests.jobs.sources import HEADER, payments
+
+FIRST, LAST = date(2026, 1, 1), date(2026, 1, 4)
+ROWS = [
+    "p1,c1,2026-01-02 10:00:00,10.00",
+    "p2,c1,2026-01-02 23:59:59,10.00",
+    "p2,c1,2026-01-04 10:00:00,10.00",  # The same key two days later: a duplicate of the 2nd.
+    "p3,c2,2025-12-31 10:00:00,10.00",  # Before the lake's first night.
+    "p4,c2,2025-02-30 10:00:00,10.00",  # No date.
+    "p5,c2,2026-01-03 10:00:00,0.00",  # Refused, and still of its night.
+]
+
+
+def load(
+    spark: SparkSession, place: Place, rows: list[str], *, top: str = "", limits: str = "", changed_map: str = ""
+) -> tuple[Source, DataFrame]:
+    files = 'format = "csv"\nmanifest = "computed"\n'
+    settings = place.configure(payments(path="old/*.csv", files=files, top=top, limits=limits, changed_map=changed_map))
+    (place.landing / "old").mkdir(parents=True)
+    (place.landing / "old" / "all.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    (source,) = settings.sources
+    parts = take(source, place.landing, Ledger.open(settings.ledger_url), [FIRST], lambda _: None)
+    dated = dump.dated(
+        read(spark, source, parts),
+        source,
+        check_mapping(spark, source),
+        zone="Asia/Kolkata",
+        currency="INR",
+        first_night=FIRST,
+    )
+    return source, dated
+
+
+def nights(raw: DataFrame) -> list[tuple[object, ...]]:
+    return sorted(tuple(row) for row in raw.select("payment", "as_of_date", "known_from_date").collect())
+
+
+def test_every_row_comes_on_the_night_of_its_date(spark: SparkSession, place: Place) -> None:
+    source, dated = load(spark, place, ROWS)
+    # In two ranges, as nights do that come later: together they are the dump, without what lies before.
+    early = dump.transform(dated, source, first=FIRST, last=date(2026, 1, 2))
+    late = dump.transform(dated, source, first=date(2026, 1, 3), last=LAST)
+    assert nights(early) == [
+        ("p1", date(2026, 1, 2), date(2026, 1, 2)),
+        ("p2", date(2026, 1, 2), date(2026, 1, 2)),
+        ("p4", FIRST, FIRST),
+    ]
+    assert nights(late) == [
+        ("p2", date(2026, 1, 4), date(2026, 1, 2)),  # Known over the whole dump, however many nights lie between.
+        ("p5", date(2026, 1, 3), date(2026, 1, 3)),
+    ]
+
+
+def test_rows_of_a_record_share_the_night_and_the_occurrence_stays(spark: SparkSession, place: Place) -> None:
+    grouped = (
+        'customer_id = "max(customer)"\noccurred_at = "min(paid)"\namount_minor = "cast(sum(rupees) * 100 as bigint)"\n'
+        "product = \"'recharge'\"\n"
+    )
+    rows = ["p1,c1,2026-01-02 23:59:00,10.00", "p1,c1,2026-01-03 00:01:00,5.00", "p2,c1,2026-01-03 00:01:00,5.00"]
+    source, dated = load(spark, place, rows, top='group_by = ["payment"]', changed_map=grouped)
+    raw = dump.transform(dated, source, first=FIRST, last=LAST)
+    assert [night[:2] for night in nights(raw)] == [
+        ("p1", date(2026, 1, 2)),
+        ("p1", date(2026, 1, 2)),
+        ("p2", date(2026, 1, 3)),
+    ]
+    judgement = dump.judge(dated, source, FIRST)
+    assert (judgement.source_rows, judgement.refused_rows) == (3, 0)
+
+
+def test_a_dump_is_judged_as_a_whole(spark: SparkSession, place: Place) -> None:
+    source, dated = load(spark, place, ROWS, limits="max_quarantined = 0.33")
+    judgement = dump.judge(dated, source, FIRST)
+    assert judgement == dump.Judgement(
+        source_rows=6, refused_rows=2, rows_before=1, by_reason={"paid_invalid": 1, "amount_zero": 1}
+    )
+    with pytest.raises(DataRefused) as refused:
+        dump.refuse_above_limit(source, judgement)
+    for part in (
+        "payments: 2 of 6 rows of the dump",
+        "amount_zero 1",
+        "paid_invalid 1",
+        "max_quarantined = 0.33",
+        "payments.toml",
+    ):
+        assert part in str(refused.value)
+
+
+@pytest.mark.parametrize(("refused", "is_refused"), [(29, False), (30, True)])
+def test_the_limit_itself_is_allowed(spark: SparkSession, place: Place, refused: int, is_refused: bool) -> None:
+    """29 of 100 rows are 0.29 of them; as floats, 0.29 * 100 is less than 29."""
+    source = place.configure(payments(limits="max_quarantined = 0.29")).sources[0]
+    judgement = dump.Judgement(source_rows=100, refused_rows=refused, rows_before=0, by_reason={"amount_zero": refused})
+    if is_refused:
+        with pytest.raises(DataRefused):
+            dump.refuse_above_limit(source, judgement)
+    else:
+        dump.refuse_above_limit(source, judgement)
+
+
+def test_the_sentence_names_the_four_worst_reasons(place: Place) -> None:
+    source = place.configure(payments()).sources[0]
+    by_reason: Mapping[str, int] = {"a": 1, "b": 5, "c": 3, "d": 2, "e": 4}
+    said = dump.above_limit(source, "payments-2026-01-26-1", 15, 100, by_reason)
+    assert "payments: 15 of 100 rows of payments-2026-01-26-1 would be quarantined (b 5, e 4, c 3, d 2)" in said

@@ -1,0 +1,337 @@
+"""Files become rows as they were delivered, each with where it came from; what is not as agreed is refused by name."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from conf import Source
+from jobs import deliveries, land
+from jobs.errors import DataRefused
+from jobs.ledger import Ledger
+from tests.conftest import Place
+from tests.jobs.sources import payments
+
+MON, TUE = date(2026, 1, 26), date(2026, 1, 27)
+COLUMNS = 'k = "string"\nv = "string"\n'
+MAPPED = 'transaction_id = "k"\ncustomer_id = "v"\noccurred_at = "cast(null as timestamp)"\namount_minor = "1"\n'
+
+
+def source(
+    place: Place,
+    *,
+    kind: str = "csv",
+    name: str = "*.csv",
+    columns: str = COLUMNS,
+    files: str = "",
+    folder: str = "{date}",
+) -> Source:
+    text = payments(
+        path=f"payments/{folder}/{name}",
+        top="required = false",
+        files=f'format = "{kind}"\nmanifest = "computed"\n{files}',
+        columns=columns,
+        changed_map=MAPPED,
+    )
+    return place.configure(text).sources[0]
+
+
+def put(place: Place, name: str, content: bytes, folder: str = "2026-01-26") -> Path:
+    file = place.landing / "payments" / folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+def read(spark: SparkSession, place: Place, source: Source) -> DataFrame:
+    ledger = Ledger.open(place.settings().ledger_url)
+    parts = deliveries.take(source, place.landing, ledger, [TUE], lambda _: None)
+    return land.read(spark, source, parts)
+
+
+def cells(rows: DataFrame, *columns: str) -> list[tuple[Any, ...]]:
+    return sorted((tuple(row) for row in rows.select(*columns).collect()), key=str)
+
+
+# ---- csv
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_csv_as_rfc_4180_has_it(spark: SparkSession, place: Place, name: str) -> None:
+    text = (
+        b"k,v\n"
+        b"plain,1\n"
+        b'newline,"two\nlines"\n'
+        b'quotes,"say ""hi"", twice"\n'
+        b'backslash,"a\\"\n'
+        b"blanks,  kept  \n"
+        b"empty,\n"
+        b"number,0012.50\n"
+    )
+    put(place, name, gzip.compress(text) if name.endswith(".gz") else text)
+    rows = read(spark, place, source(place, name="*.csv*"))
+    assert dict(cells(rows, "k", "v")) == {
+        "plain": "1",
+        "newline": "two\nlines",
+        "quotes": 'say "hi", twice',
+        "backslash": "a\\",
+        "blanks": "  kept  ",
+        "empty": None,  # `null` is "" unless the source says otherwise.
+        "number": "0012.50",
+    }
+    assert cells(rows.where("is_unparsable"), "k") == []
+
+
+def test_every_row_says_where_it_came_from(spark: SparkSession, place: Place) -> None:
+    put(place, "a.csv", b"k,v\n1,a\n")
+    put(place, "b.csv", b"v,k\nb,2\n")  # Other order of columns, same names.
+    put(place, "c.csv", b"k,v\n3,c\n", folder="2026-01-27")
+    rows = land.transform(read(spark, place, source(place)), source(place))
+    (first,) = {row[0] for row in cells(rows.where("k in ('1', '2')"), "delivery_id")}
+    assert first.startswith("payments-2026-01-26-")
+    assert cells(rows, "k", "v", "file", "as_of_date") == [
+        ("1", "a", "payments/2026-01-26/a.csv", TUE),
+        ("2", "b", "payments/2026-01-26/b.csv", TUE),
+        ("3", "c", "payments/2026-01-27/c.csv", TUE),
+    ]
+    assert len({row["row_id"] for row in rows.collect()}) == 3
+
+
+def test_lines_that_do_not_split_are_kept_as_such(spark: SparkSession, place: Place) -> None:
+    put(place, "a.csv", b"k,v\n1,a\n2,b,c\n3\n")
+    rows = read(spark, place, source(place))
+    assert cells(rows, "k", "v", "is_unparsable") == [("1", "a", False), (None, None, True), (None, None, True)]
+
+
+def test_the_options_of_a_csv(spark: SparkSession, place: Place) -> None:
+    put(place, "a.csv", "\n".join(["1;'x;y'", "2;NULL", "3;é"]).encode("iso-8859-1"))
+    files = 'header = false\ndelimiter = ";"\nquote = "\'"\nencoding = "iso-8859-1"\nnull = "NULL"\n'
+    assert cells(read(spark, place, source(place, files=files)), "k", "v") == [("1", "x;y"), ("2", None), ("3", "é")]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(spark: SparkSession, place: Place) -> None:
+    put(place, "a.csv", "\ufeffk,v\n1,a\n".encode())
+    assert cells(read(spark, place, source(place)), "k", "v") == [("1", "a")]
+
+
+def test_runs_of_blanks_and_tabs(spark: SparkSession, place: Place) -> None:
+    put(place, "a.csv", b" 00001  a  \n\n00002\t \tb\n00003 c d\n")
+    rows = read(spark, place, source(place, files='header = false\ndelimiter = "whitespace"\n'))
+    assert cells(rows, "k", "v", "is_unparsable") == [("00001", "a", False), ("00002", "b", False), (None, None, True)]
+
+
+def test_a_header_alone_is_no_row(spark: SparkSession, place: Place) -> None:
+    put(place, "a.csv", b"k,v\n")
+    assert cells(read(spark, place, source(place)), "k") == []
+
+
+# ---- json lines
+
+
+def test_json_lines_keep_the_digits_of_their_numbers(spark: SparkSession, place: Place) -> None:
+    lines = [
+        b'{"k": "number", "v": 12345678901234567.8900}',
+        b'{"v": 1e3, "k": "exponent"}',
+        b'{"k": "text", "v": "007"}',
+        b'{"k": "boolean", "v": true}',
+        b'{"k": "null", "v": null}',
+        b'{"k": "missing"}',
+        b'{"k": "object", "v": {"a": 1.50}}',
+        b'{"k": "broken", "v": ',
+    ]
+    put(place, "a.jsonl.gz", gzip.compress(b"\n".join(lines)))
+    rows = read(spark, place, source(place, kind="jsonl", name="*.jsonl.gz"))
+    assert dict(cells(rows.where("not is_unparsable"), "k", "v")) == {
+        "number": "12345678901234567.8900",
+        "exponent": "1e3",
+        "text": "007",
+        "boolean": "true",
+        "null": None,
+        "missing": None,
+        "object": '{"a": 1.50}',
+    }
+    assert cells(rows.where("is_unparsable"), "k", "v") == [("broken", None)]
+
+
+# ---- parquet
+
+
+def write_parquet(place: Place, columns: Mapping[str, pa.Array], name: str = "a.parquet") -> None:
+    file = put(place, name, b"")
+    pq.write_table(pa.table(dict(columns)), file)
+
+
+def parquet_source(place: Place, columns: str) -> Source:
+    return source(place, kind="parquet", name="*.parquet", columns=COLUMNS + columns)
+
+
+def keys(*rows: str) -> dict[str, pa.Array]:
+    return {"k": pa.array(rows), "v": pa.array(rows)}
+
+
+def test_parquet_keeps_its_types_and_the_place_of_each_row(spark: SparkSession, place: Place) -> None:
+    local = datetime.fromisoformat("2026-01-26T10:00:00")
+    instant = datetime(2026, 1, 26, 4, 30, tzinfo=UTC)
+    write_parquet(
+        place,
+        keys("1", "2")
+        | {
+            "nanoseconds": pa.array([1_769_421_600_000_000_001, None], pa.timestamp("ns")),
+            "local": pa.array([local, None], pa.timestamp("us")),
+            "instant": pa.array([instant, None], pa.timestamp("us", tz="UTC")),
+            "amount": pa.array([Decimal("12.50"), None], pa.decimal128(14, 2)),
+            "small": pa.array([7, None], pa.int32()),
+        },
+    )
+    columns = (
+        'nanoseconds = "timestamp_ns"\nlocal = "timestamp"\ninstant = "timestamp"\n'
+        'amount = "decimal(14,2)"\nsmall = "bigint"\n'
+    )
+    rows = read(spark, place, parquet_source(place, columns))
+    assert dict(rows.dtypes)["nanoseconds"] == "bigint"
+    first, second = rows.orderBy("k").select("nanoseconds", "local", "instant", "amount", "small", "position").collect()
+    # 10:00 in the source's zone, Asia/Kolkata, is 04:30 UTC; the session shows UTC.
+    naive = instant.replace(tzinfo=None)
+    assert tuple(first) == (1_769_421_600_000_000_001, naive, naive, Decimal("12.50"), 7, 0)
+    assert tuple(second) == (None, None, None, None, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("declared", "delivered", "found"),
+    [
+        ("int", pa.array([1], pa.int64()), "int64"),
+        ("string", pa.array([1], pa.int64()), "int64"),
+        ("decimal(14,2)", pa.array([Decimal("1.0")], pa.decimal128(14, 1)), r"decimal128\(14, 1\)"),
+        ("timestamp", pa.array([1], pa.timestamp("ns")), r"timestamp\[ns\]"),
+        ("date", pa.array(["2026-01-26"]), "string"),
+    ],
+)
+def test_a_retyped_parquet_column_is_refused_by_name(
+    spark: SparkSession, place: Place, declared: str, delivered: pa.Array, found: str
+) -> None:
+    write_parquet(place, keys("1") | {"x": delivered})
+    with pytest.raises(DataRefused, match=rf"a\.parquet: the column x is {found}, .*payments\.toml says "):
+        read(spark, place, parquet_source(place, f'x = "{declared}"\n'))
+
+
+def test_what_is_no_parquet_file_is_refused(spark: SparkSession, place: Place) -> None:
+    put(place, "a.parquet", b"PAR")
+    with pytest.raises(DataRefused, match=r"a\.parquet: not a Parquet file"):
+        read(spark, place, parquet_source(place, ""))
+
+
+# ---- columns that came and went
+
+
+def write(place: Place, kind: str, columns: Sequence[str]) -> Source:
+    """One file with one row, whose values are the names of its columns."""
+    match kind:
+        case "csv":
+            put(place, "a.csv", f"{','.join(columns)}\n{','.join(columns)}\n".encode())
+        case "jsonl":
+            put(place, "a.jsonl", ("{" + ", ".join(f'"{name}": "{name}"' for name in columns) + "}\n").encode())
+        case _:
+            write_parquet(place, {name: pa.array([name]) for name in columns})
+    return source(place, kind=kind, name=f"*.{kind}")
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_columns_that_are_missing_or_renamed_are_refused_by_name(spark: SparkSession, place: Place, kind: str) -> None:
+    with pytest.raises(DataRefused, match=r"the column v is missing\. Ask payments-team"):
+        read(spark, place, write(place, kind, ["k"]))
+    with pytest.raises(DataRefused, match=r"the column v is missing\. It has w that nobody declared: was it renamed\?"):
+        read(spark, place, write(place, kind, ["k", "w"]))
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_new_column_is_kept_as_undeclared(spark: SparkSession, place: Place, kind: str) -> None:
+    rows = read(spark, place, write(place, kind, ["z", "k", "a", "v"]))
+    assert cells(rows, "k", "v", "undeclared") == [("k", "v", '{"a":"a","z":"z"}')]
+
+
+def test_a_column_that_stands_twice_is_refused(spark: SparkSession, place: Place) -> None:
+    with pytest.raises(DataRefused, match="a column stands twice"):
+        read(spark, place, write(place, "csv", ["k", "v", "v"]))
+
+
+# ---- files that arrived broken
+
+
+def test_a_zero_byte_gz_holds_no_row(spark: SparkSession, place: Place) -> None:
+    """So that the count of rows differs from the manifest's, which refuses the delivery."""
+    settings = place.configure(payments(columns=COLUMNS, changed_map=MAPPED))
+    nothing = {"name": "a.csv.gz", "bytes": 0, "sha256": hashlib.sha256(b"").hexdigest(), "rows": 1}
+    (place.deliver("payments", TUE, [], changes={"files": [nothing]}) / "a.csv.gz").write_bytes(b"")
+    assert cells(read(spark, place, settings.sources[0]), "k") == []
+
+
+def test_a_truncated_gz_is_refused(spark: SparkSession, place: Place) -> None:
+    whole = gzip.compress(b"k,v\n1,a\n")
+    put(place, "a.csv.gz", whole[: len(whole) // 2])
+    with pytest.raises(DataRefused, match=r"a\.csv\.gz: cannot be read"):
+        read(spark, place, source(place, name="*.csv.gz"))
+
+
+def test_a_gz_that_is_truncated_further_in_stops_the_job(spark: SparkSession, place: Place) -> None:
+    """The header can be read, so only Spark comes to where it ends; it must not take what it got for the whole."""
+    rows = "".join(f"{i},{i * 7919 % 104729}\n" for i in range(40_000))
+    whole = gzip.compress(b"k,v\n" + rows.encode())
+    put(place, "a.csv.gz", whole[: len(whole) // 2])
+    with pytest.raises((PySparkException, Py4JJavaError), match="FAILED_READ_FILE"):
+        read(spark, place, source(place, name="*.csv.gz")).count()
+
+
+# ---- paths
+
+
+@pytest.mark.parametrize("landing", ["the landing", "läden", "a+b,c=(d)&e@f", "100%20"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_rows_are_found_below_any_landing_folder(spark: SparkSession, tmp_path: Path, landing: str, kind: str) -> None:
+    place = Place(tmp_path / landing)
+    assert cells(read(spark, place, write(place, kind, ["k", "v"])), "k", "file") == [
+        ("k", f"payments/2026-01-26/a.{kind}")
+    ]
+
+
+def test_folders_named_as_hive_does_are_read(spark: SparkSession, place: Place) -> None:
+    put(place, "part=1.csv", b"k,v\n1,a\n", folder="date=2026-01-26")
+    rows = read(spark, place, source(place, folder="date={date}"))
+    assert cells(rows, "k", "v", "file") == [("1", "a", "payments/date=2026-01-26/part=1.csv")]
+
+
+# ---- the contract
+
+
+def test_identical_rows_of_a_source_without_ids_are_numbered(spark: SparkSession, place: Place) -> None:
+    put(place, "a.csv", b"k,v\n1,a\n1,a\n2,a\n")
+    put(place, "b.csv", b"k,v\n1,a\n", folder="2026-01-27")
+    without_ids = place.configure(
+        payments(
+            path="payments/{date}/*.csv",
+            top="required = false",
+            files='format = "csv"\nmanifest = "computed"\n',
+            columns=COLUMNS,
+            changed_map=MAPPED + 'transaction_id = ""\n',
+        )
+    ).sources[0]
+    rows = land.transform(read(spark, place, without_ids), without_ids)
+    # Numbered within a delivery: the row of the other delivery is the first of its own.
+    numbered = cells(rows, "k", "file", "occurrence")
+    assert sorted((k, file.rpartition("/")[2], occurrence) for k, file, occurrence in numbered) == [
+        ("1", "a.csv", 1),
+        ("1", "a.csv", 2),
+        ("1", "b.csv", 1),
+        ("2", "a.csv", 1),
+    ]

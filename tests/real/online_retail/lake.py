@@ -1,0 +1,129 @@
+"""A temporary lake of the Online Retail dump, onboarded by the configuration beside this file, and its figures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+import conf
+from conf import Settings
+from jobs.lake import Lake
+from jobs.ledger import Ledger
+from jobs.session import open_session
+
+DUMP = Path("online_retail") / "online_retail.parquet"
+# What a night learned of the shop; their digests do not depend on how the nights were run.
+TABLES = ("raw.online_retail", "core.transactions", "core.quarantine", "core.customer_daily", "ops.deliveries")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """One lake below `root`, with a landing folder that holds the dump."""
+
+    root: Path
+    settings: Settings
+
+    @classmethod
+    def begin(cls, root: Path, data: Path) -> Shop:
+        """Copy the dump out of `data` (a link out of the landing folder would be refused); the lake is still empty."""
+        landed = root / "landing" / DUMP
+        if not landed.exists():
+            landed.parent.mkdir(parents=True)
+            shutil.copyfile(data / DUMP, landed)
+        environ = {
+            "CLM_LAKE": str(root / "lake"),
+            "CLM_LANDING": str(root / "landing"),
+            "CLM_CONF": str(Path(__file__).parent / "conf"),
+        }
+        return cls(root, conf.load(environ=environ))
+
+    def digests(self, days: Sequence[date], tables: Sequence[str] = TABLES) -> dict[str, str]:
+        """ "core.transactions 2011-12-08" → its digest, as `clm digest` prints it."""
+        ledger = Ledger.open(self.settings.ledger_url)
+        return {
+            f"{table} {day}": publication.digest
+            for table in tables
+            for day, publication in ledger.published(table, min(days), max(days)).items()
+            if day in days
+        }
+
+    def figures(self, last: date) -> dict[str, int]:
+        """What the lake says by `last`, under the names of `expected.computed`: each from the table that owns it."""
+        lake = Lake(open_session(self.settings), self.settings, Ledger.open(self.settings.ledger_url))
+
+        def known(table: str) -> DataFrame:
+            return lake.read(table, known_on=last)
+
+        raw, posted = known("raw.online_retail"), known("core.transactions")
+        figures = _accounts(known("ops.deliveries"))
+        figures |= _one_row(
+            raw.agg(
+                F.count_distinct("InvoiceNo").alias("delivered, invoices"),
+                F.count_distinct("as_of_date").alias("dates with invoices"),
+            )
+        )
+        figures |= _one_row(
+            posted.agg(
+                F.count(F.lit(1)).alias("accepted, invoices"),
+                F.count_if(F.col("status") == "success").alias("accepted, sales"),
+                F.count_if(F.col("status") == "reversed").alias("accepted, cancellations"),
+            )
+        )
+        figures |= _refused(known("core.quarantine"))
+        return figures | _months(known("core.customer_daily"), posted)
+
+
+def _one_row(frame: DataFrame) -> dict[str, int]:
+    row = frame.first()
+    assert row is not None
+    return row.asDict()
+
+
+def _accounts(deliveries: DataFrame) -> dict[str, int]:
+    return _one_row(
+        deliveries.agg(
+            *(F.sum(name).alias(f"{name}, rows") for name in ("delivered", "accepted", "duplicate", "waiting"))
+        )
+    )
+
+
+def _refused(quarantine: DataFrame) -> dict[str, int]:
+    """Source rows and invoices set aside, by reason; counted in the quarantine itself, not in the accounts."""
+    reasons = [F.array_contains("reasons", name) for name in ("customer_id_missing", "amount_zero")]
+    groups = {
+        "quarantined": F.lit(True),
+        "quarantined for customer_id_missing": reasons[0],
+        "quarantined for amount_zero": reasons[1],
+        "quarantined for both": reasons[0] & reasons[1],
+    }
+    invoice = F.get_json_object("row", "$.InvoiceNo")
+    rows = [F.count_if(is_in).alias(f"{name}, rows") for name, is_in in groups.items()]
+    invoices = [F.count_distinct(F.when(is_in, invoice)).alias(f"{name}, invoices") for name, is_in in groups.items()]
+    return _one_row(quarantine.agg(*rows, *invoices))
+
+
+def _months(daily: DataFrame, posted: DataFrame) -> dict[str, int]:
+    """By month of the event date: sales from what is known of each customer, cancellations from the postings."""
+    month = F.date_format("event_date", "yyyy-MM").alias("month")
+    sales = daily.groupBy(month).agg(
+        F.count_distinct(F.when(F.col("is_transacting"), F.col("customer_id"))).alias("customers with a sale"),
+        F.coalesce(F.sum("marketplace_count"), F.lit(0)).alias("sales"),
+        F.coalesce(F.sum("marketplace_amount_minor"), F.lit(0)).alias("sales, pence"),
+    )
+    is_cancellation = F.col("status") == "reversed"
+    cancellations = posted.groupBy(month).agg(
+        F.count_if(is_cancellation).alias("cancellations"),
+        F.coalesce(F.sum(F.when(is_cancellation, F.col("amount_minor"))), F.lit(0)).alias("cancellations, pence"),
+    )
+    return {
+        f"{row['month']} {name}": value
+        for row in sales.join(cancellations, "month", "full").collect()
+        for name, value in row.asDict().items()
+        if name != "month"
+    }
