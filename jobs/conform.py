@@ -20,6 +20,8 @@ from schemas.feeds import Feed
 REFUSED, CONTENDER = "refused", "contender"
 QUARANTINED, DUPLICATE, WAITING, TAKEN, IMPLIED = "quarantined", "duplicate", "waiting", "taken", "implied"
 IDENTITY = ("source", "landed_date", "record_id")
+# Which of identical rows is posted: a row_id is another number when its delivery is landed again.
+ARRIVAL = ("landed_date", "delivery_id", "record_id")
 EPOCH = date(1970, 1, 1)
 
 
@@ -137,7 +139,7 @@ def _judge_events(rows: DataFrame, feed: Feed) -> DataFrame:
     posting a night can see is found by walking the key's nights in order.
     """
     night = Window.partitionBy(*feed.key, "prospect", "due")
-    in_order = night.orderBy("is_new", "source", "is_implied", "updated_at", "row_hash", "record_id")
+    in_order = night.orderBy("is_new", "source", "is_implied", "updated_at", "row_hash", *ARRIVAL)
     before = Window.partitionBy(*feed.key, "prospect").orderBy("due").rangeBetween(Window.unboundedPreceding, -1)
     rows = rows.withColumns({"place": F.row_number().over(in_order), "night_since": F.min("since").over(night)})
     rows = rows.withColumn(
@@ -169,7 +171,7 @@ def _judge_events(rows: DataFrame, feed: Feed) -> DataFrame:
 
 def _judge_states(rows: DataFrame, feed: Feed) -> DataFrame:
     """Adds is_posted and faults: a version that repeats the one in state, or another of its night, is not posted."""
-    twins = Window.partitionBy(*feed.key, "prospect", "due", "row_hash").orderBy("record_id")
+    twins = Window.partitionBy(*feed.key, "prospect", "due", "row_hash").orderBy(*ARRIVAL)
     before = Window.partitionBy(*feed.key, "prospect").orderBy("due").rangeBetween(Window.unboundedPreceding, -1)
     rows = rows.withColumns(
         {"place": F.row_number().over(twins), "newest": F.max(F.struct("updated_at", "row_hash")).over(before)}

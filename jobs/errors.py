@@ -31,3 +31,8 @@ class Busy(ClmError):
     """Another run holds the lake, or an earlier night is missing; try again later or run that first."""
 
     exit_code = 4
+
+
+def is_sparks(error: BaseException) -> bool:
+    """Whether Spark, or the bridge to its Java, raised it; the two have no class in common."""
+    return type(error).__module__.partition(".")[0] in ("pyspark", "py4j")

@@ -127,7 +127,8 @@ def _faults(tree: Any, source: Source) -> Iterator[str]:
 
 def check_mapping(spark: SparkSession, source: Source) -> dict[str, Expression]:
     """The source's [map], checked. Raises Usage with every fault, before anything runs."""
-    parser: Any = spark._jsparkSession.sessionState().sqlParser()  # pyright: ignore[reportOptionalMemberAccess]
+    session: Any = spark._jsparkSession
+    parser: Any = session.sessionState().sqlParser()
     by_lower = {column.lower(): column for column in source.columns}
     checked: dict[str, Expression] = {}
     faults: list[str] = []
@@ -163,7 +164,7 @@ def check_condition(spark: SparkSession, sql: str, columns: Sequence[str], maske
     if len(sql) > LONGEST or "--" in sql or "/*" in sql or ";" in sql:
         raise Usage(f"--where: a condition has no comments, no semicolons and at most {LONGEST} characters.")
     session: Any = spark._jsparkSession
-    parser = session.sessionState().sqlParser()
+    parser: Any = session.sessionState().sqlParser()
     try:
         tree = parser.parseExpression(sql)
     except Exception:

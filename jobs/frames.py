@@ -31,9 +31,10 @@ def local_frame(spark: SparkSession, rows: Iterable[Sequence[Any]], ddl: str) ->
     By way of Arrow it is a local relation; from plain lists Spark would start Python workers.
     """
     schema = StructType.fromDDL(ddl)
+    assert isinstance(schema, StructType)
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     arrow = to_arrow_schema(schema, timezone="UTC")
     table = pa.Table.from_arrays(
         [pa.array(values, field.type) for values, field in zip(columns, arrow, strict=True)], schema=arrow
     )
-    return spark.createDataFrame(table, schema)
+    return spark.createDataFrame(table, schema)  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from conf import Settings
 from expectations.figures import Suite, gather_sql, nothing_gathered
 from jobs.delta import Commit, DeltaFiles, WrittenFiles, local_path
-from jobs.errors import Busy, DataRefused, Failed
+from jobs.errors import Busy, DataRefused, Failed, is_sparks
 from jobs.frames import hash_of, local_frame
 from jobs.lease import Lease
 from jobs.ledger import Ledger
@@ -278,6 +278,14 @@ class Lake:
                 self.recover(table)
             except Failed as error:
                 faults.append(str(error))
+            except Exception as error:
+                if not is_sparks(error):
+                    raise
+                # Delta reads the log before it can be compared with what the ledger knows.
+                faults.append(
+                    f"{table}: its log cannot be read. Restore {self.path(table)}/_delta_log from a backup; "
+                    "nothing was changed."
+                )
         return faults
 
 

@@ -61,11 +61,8 @@ def read(spark: SparkSession, source: Source, parts: Sequence[Part]) -> DataFram
     frames = [_read_files(spark, source, layout, paths) for layout, paths in sorted(by_layout.items(), key=str)]
     rows = _empty(spark, source)
     for frame in frames:
-        rows = frame if rows is None else rows.unionByName(frame)
-    listed = [
-        (_uri(spark, path), name, part.delivery.delivery_id, part.night)
-        for path, (part, name) in files.items()
-    ]
+        rows = rows.unionByName(frame)
+    listed = [(_uri(spark, path), name, part.delivery.delivery_id, part.night) for path, (part, name) in files.items()]
     # The list of files is small; without it no row knows its delivery.
     provenance = F.broadcast(local_frame(spark, listed, FILE_LIST))
     return rows.join(provenance, "file_path", "inner").drop("file_path")
@@ -145,9 +142,10 @@ def _declared_first(source: Source, path: Path, found: Sequence[str]) -> Layout:
 def _header(source: Source, path: Path) -> list[str]:
     open_text = gzip.open if path.suffix == ".gz" else open
     with open_text(path, "rt", encoding=_encoding(source), newline="") as lines:
-        quoting = {"quotechar": source.files.quote} if source.files.quote else {"quoting": csv.QUOTE_NONE}
         try:
-            return next(csv.reader(lines, delimiter=source.files.delimiter, **quoting), [])
+            quoting = csv.QUOTE_MINIMAL if source.files.quote else csv.QUOTE_NONE
+            quote = source.files.quote or None
+            return next(csv.reader(lines, delimiter=source.files.delimiter, quotechar=quote, quoting=quoting), [])
         except (OSError, EOFError, UnicodeError) as error:
             raise DataRefused(f"{path}: cannot be read ({error}). Ask {source.owner} to deliver it again.") from None
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from conf import Settings
@@ -149,7 +148,7 @@ def _opened(
     progress: Progress,
     *,
     keep: bool = False,
-) -> Iterator[Night]:
+) -> Generator[Night, None, None]:
     if not settings.sources:
         raise Usage(
             "No source is configured: put one TOML file per source into conf/sources (docs/onboarding_a_source.md)."
@@ -168,7 +167,7 @@ def _opened(
             lake.refuse_unhealthy(ledger.published_tables())
             yield Night(spark, settings, ledger, lake, run, days_between(first, last), progress, mappings)
     except BaseException as error:
-        outcome = {Busy: "busy", DataRefused: "refused"}.get(type(error), "failed")
+        outcome = "busy" if isinstance(error, Busy) else "refused" if isinstance(error, DataRefused) else "failed"
         ledger.end_run(run.run_id, outcome, str(error) if isinstance(error, ClmError) else type(error).__name__)
         raise
     ledger.end_run(run.run_id, "done")
@@ -280,8 +279,3 @@ def _published_before_the_end(night: Night) -> set[str]:
                 return done
         done.add(stage)
     return done
-
-
-def explain(error: PySparkException) -> str:
-    """A Spark error as its class alone: its message may hold a value of a row."""
-    return f"Spark stopped with {error.getCondition() or type(error).__name__}"

@@ -7,7 +7,7 @@ import re
 import typer
 
 from conf import ConfError
-from jobs.errors import ClmError, Failed, Usage
+from jobs.errors import ClmError, Failed, Usage, is_sparks
 
 # Spark's error classes, as they stand before its messages: "[CAST_INVALID_INPUT]", "[TABLE_OR_VIEW_NOT_FOUND]".
 ERROR_CLASS = re.compile(r"\[[A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)*\]")
@@ -29,7 +29,7 @@ def ending(error: BaseException) -> tuple[int, str]:
                 f"stopped{_step(error)}. Nothing is half-written: what was published stays, the rest was never seen. "
                 "Say the same command again to go on."
             )
-        case _ if _is_sparks(error):
+        case _ if is_sparks(error):
             return Failed.exit_code, _spark_sentence(error)
         case _:
             return Failed.exit_code, (
@@ -42,10 +42,6 @@ def _step(error: BaseException) -> str:
     """Where a run was: `jobs.progress` notes the innermost step."""
     notes: list[str] = getattr(error, "__notes__", [])
     return f" in the step “{notes[0]}”" if notes else ""
-
-
-def _is_sparks(error: BaseException) -> bool:
-    return type(error).__module__.partition(".")[0] in ("pyspark", "py4j")
 
 
 def _spark_sentence(error: BaseException) -> str:

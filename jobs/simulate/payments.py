@@ -67,7 +67,7 @@ DRAWS = ("product", "category", "rail", "amount", "hour")
 
 
 def payments(people: DataFrame, simulation: Simulation) -> DataFrame:
-    """One row per payment attempted between the first and the last day.
+    """One row per payment attempted from the first day to the one after the last, which may be delivered early.
 
     Columns: payment_id, day, created (wall-clock second), paise, and the columns of the payments source that do not
     depend on its state.
@@ -104,7 +104,7 @@ def payments(people: DataFrame, simulation: Simulation) -> DataFrame:
 
 def _attempts(people: DataFrame, simulation: Simulation) -> DataFrame:
     """One row per customer, day and payment (`nth`, from 1)."""
-    first_day, last_day = F.lit(simulation.first_day), F.lit(simulation.last_day)
+    first_day, last_day = F.lit(simulation.first_day), F.lit(simulation.last_day + 1)
     deleted_day = F.floor(F.col("deleted_at") / F.lit(DAY)).cast("int")
     leaving_day = F.least(F.col("registered_day") + F.col("leaving_age"), deleted_day - 1)
     age = F.col("day") - F.col("registered_day")

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -41,7 +41,7 @@ class Clocked(Progress):
         self.seconds: dict[str, list[float]] = defaultdict(list)
 
     @contextmanager
-    def step(self, what: str) -> Iterator[None]:
+    def step(self, what: str) -> Generator[None, None, None]:
         began = time.perf_counter()
         yield
         self.seconds[what].append(time.perf_counter() - began)

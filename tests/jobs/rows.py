@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from conf import Source
 from jobs import conform, mapping
 from jobs.expressions import check_mapping
-from schemas.feeds import FEEDS
+from jobs.frames import local_frame
+from schemas.feeds import FEEDS, Feed
 from schemas.table import Table
 
 ZONE = "Asia/Kolkata"
@@ -59,7 +60,7 @@ def table_frame(spark: SparkSession, table: Table, rows: Sequence[Row], defaults
         return None if value is None else str(value)
 
     texts = [tuple(cell(row, name) for name in table.column_names) for row in rows]
-    frame = spark.createDataFrame(texts, ", ".join(f"`{name}` string" for name in table.column_names))
+    frame = local_frame(spark, texts, ", ".join(f"`{name}` string" for name in table.column_names))
     return frame.select(*(F.col(column.name).cast(column.type).alias(column.name) for column in table.columns))
 
 
@@ -110,3 +111,23 @@ def cells(frame: DataFrame, *columns: str) -> list[tuple[str | None, ...]]:
     """The rows as texts, sorted with nulls first; times in UTC, whatever zone the machine is in."""
     texts = frame.select(*(F.col(name).cast("string").alias(name) for name in columns or frame.columns)).collect()
     return sorted((tuple(row) for row in texts), key=lambda row: [(cell is not None, cell or "") for cell in row])
+
+
+def conform_nights(
+    records: DataFrame, feed: Feed, first: date, last: date, earlier: DataFrame | None = None
+) -> tuple[DataFrame, DataFrame]:
+    """core.<feed> and the verdicts of the nights first … last, as the stage conform wires the transforms.
+
+    `earlier`: all postings of the nights before, or of a states feed the state of the night before.
+    """
+    landed = records.where(F.col("landed_date") <= F.lit(last))
+    prospects = conform.prospects(landed, feed, first=first, last=last).persist()
+    known = None
+    if earlier is not None:
+        keys = conform.late_keys(prospects, feed).select(*feed.key).distinct()
+        known = conform.known(earlier, keys, feed)
+    verdicts = conform.verdicts(prospects, known, feed).localCheckpoint()
+    prospects.unpersist()
+    has_implied = not verdicts.where(F.col("outcome") == conform.IMPLIED).isEmpty()
+    posted = conform.transform(landed, verdicts, feed, first=first, has_implied=has_implied)
+    return posted.localCheckpoint(), verdicts

@@ -217,7 +217,7 @@ def test_a_computed_manifest_refuses_such_names_too(computed: Landing) -> None:
 def test_a_manifest_that_is_wrong_in_itself_is_refused_by_its_key(
     landing: Landing, changes: dict[str, object], said: str
 ) -> None:
-    landing.deliver(MON, **changes)
+    landing.place.deliver("payments", MON, [HEADER, ROW], changes=changes)
     with pytest.raises(DataRefused) as refused:
         landing.take(MON)
     assert said in str(refused.value)

@@ -10,7 +10,13 @@ from jobs.errors import Usage
 from jobs.expressions import LONGEST, check_condition, check_mapping
 from tests.jobs.rows import source_of
 
-ROW_COLUMNS = {"order_no": "string", "rupees": "decimal(14,2)", "state": "string", "created": "timestamp", "day": "date"}
+ROW_COLUMNS = {
+    "order_no": "string",
+    "rupees": "decimal(14,2)",
+    "state": "string",
+    "created": "timestamp",
+    "day": "date",
+}
 
 
 def rows_source(**expressions: str) -> Source:
@@ -97,9 +103,12 @@ def test_every_fault_is_told_at_once(spark: SparkSession) -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["order_no", "upper(order_no)", "max(state)", "'recharge'", "count_if(rupees > 0)", "concat(max(state), order_no)"]
+    "expression",
+    ["order_no", "upper(order_no)", "max(state)", "'recharge'", "count_if(rupees > 0)", "concat(max(state), order_no)"],
 )
-def test_with_group_by_aggregates_and_the_columns_of_the_group_are_allowed(spark: SparkSession, expression: str) -> None:
+def test_with_group_by_aggregates_and_the_columns_of_the_group_are_allowed(
+    spark: SparkSession, expression: str
+) -> None:
     assert check_mapping(spark, grouped_source(category=expression))["category"].sql == expression
 
 

@@ -13,8 +13,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from conf import Source
@@ -162,7 +160,7 @@ def test_json_lines_keep_the_digits_of_their_numbers(spark: SparkSession, place:
         "missing": None,
         "object": '{"a": 1.50}',
     }
-    assert cells(rows.where("is_unparsable"), "k", "v") == [("broken", None)]
+    assert cells(rows.where("is_unparsable"), "k", "v") == [(None, None)]
 
 
 # ---- parquet
@@ -289,7 +287,7 @@ def test_a_gz_that_is_truncated_further_in_stops_the_job(spark: SparkSession, pl
     rows = "".join(f"{i},{i * 7919 % 104729}\n" for i in range(40_000))
     whole = gzip.compress(b"k,v\n" + rows.encode())
     put(place, "a.csv.gz", whole[: len(whole) // 2])
-    with pytest.raises((PySparkException, Py4JJavaError), match="FAILED_READ_FILE"):
+    with pytest.raises(Exception, match="FAILED_READ_FILE"):  # Spark's or py4j's, whichever tells first.
         read(spark, place, source(place, name="*.csv.gz")).count()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -11,12 +12,15 @@ from pyspark.sql import functions as F
 from conf import Source
 from jobs import land, mapping
 from jobs.expressions import check_mapping
+from jobs.frames import local_frame
 from jobs.mapping import reasons, reasons_of
 from schemas.feeds import FEEDS
 from tests.jobs.rows import CURRENCY, PAYMENT, ZONE, Row, raw_frame, records_of, source_of
 
 
-def found(records: DataFrame, source: Source, *columns: str, by: str = "transaction_id") -> dict[str, tuple[object, ...]]:
+def found(
+    records: DataFrame, source: Source, *columns: str, by: str = "transaction_id"
+) -> dict[str, tuple[object, ...]]:
     """By key: the columns as text, and then the reasons the record carries."""
     names = reasons(source, source.feed_spec)
     told = records.select(
@@ -192,7 +196,7 @@ def test_a_date_mapped_to_a_timestamp_is_midnight_in_the_zone_of_the_source(spar
 
 _TYPES = {column.name: column.type for column in FEEDS["transactions"].columns if column.name != "amount_minor"}
 # Amounts come as rupees, the rest in the feed's own names.
-RUPEES = {
+RUPEES: dict[str, Any] = {
     "columns": {**_TYPES, "rupees": "decimal(14,2)", "in_floats": "double"},
     "map": {**{name: name for name in _TYPES}, "amount_minor": "cast(rupees * 100 as bigint)"},
 }
@@ -278,14 +282,17 @@ def test_fractions_that_floating_point_brings_are_refused_unless_the_mapping_rou
     ]
     for amount, expected in cases:
         source = source_of(columns=RUPEES["columns"], map={**RUPEES["map"], "amount_minor": amount})
-        rows: list[Row] = [{"transaction_id": "exact", "in_floats": "2.5"}, {"transaction_id": "third", "in_floats": "1.333"}]
+        rows: list[Row] = [
+            {"transaction_id": "exact", "in_floats": "2.5"},
+            {"transaction_id": "third", "in_floats": "1.333"},
+        ]
         told = found(records_of(spark, source, rows, defaults=GOOD), source)
         assert told == {key: (carried,) for key, carried in expected.items()}, amount
 
 
 # ---- grouped sources
 
-INVOICES = {
+INVOICES: dict[str, Any] = {
     "group_by": ("invoice",),
     "columns": {"invoice": "string", "buyer": "string", "at": "timestamp", "price": "decimal(14,2)", "units": "int"},
     "map": {
@@ -315,7 +322,9 @@ def test_lines_of_one_invoice_are_one_record_and_share_its_fate(spark: SparkSess
         {"invoice": "C", "delivery_id": "second"},
     ]
     records = records_of(spark, source, rows, defaults=LINE)
-    assert found(records.where("transaction_id <> 'C'"), source, "source_rows", "amount_minor", "occurred_at", "updated_at") == {
+    assert found(
+        records.where("transaction_id <> 'C'"), source, "source_rows", "amount_minor", "occurred_at", "updated_at"
+    ) == {
         "A": ("2", "350", "2026-01-31 10:00:00", "2026-01-31 10:05:00", set()),  # 2 × 1.50 + 2 × 0.25
         # Two lines are faulty, each in its own way: the record carries both, and so do all its three lines.
         "B": ("3", "600", "2026-01-31 10:00:00", "2026-01-31 10:00:00", {"units_invalid", "at_invalid"}),
@@ -332,11 +341,9 @@ def test_identical_rows_are_different_facts_and_a_second_delivery_of_them_is_not
     source = source_of(columns=columns, map=feed_map)
     cells = {name: str(PAYMENT[name]) for name in columns if name in PAYMENT}
     lines = [cells, cells, {**cells, "occurred_at": "2026-01-31 11:00"}, {**cells, "rail": None}]
-    ddl = ", ".join(f"`{name}` string" for name in (*columns, "delivery_id"))
-    delivered = spark.createDataFrame(
-        [tuple({**line, "delivery_id": each}.get(name) for name in (*columns, "delivery_id")) for each in ("d1", "d2") for line in lines],
-        ddl,
-    ).withColumns(
+    names = (*columns, "delivery_id")
+    rows = [[{**line, "delivery_id": each}.get(name) for name in names] for each in ("d1", "d2") for line in lines]
+    delivered = local_frame(spark, rows, ", ".join(f"`{name}` string" for name in names)).withColumns(
         {
             "night": F.lit("2026-01-31").cast("date"),
             "file": F.lit("part.csv"),

@@ -19,7 +19,8 @@ import pyarrow.parquet
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.simulate import flaws
+from jobs.simulate import flaws, run
+from jobs.simulate.people import people
 from jobs.simulate.plan import Mess, Simulation, Summary, packaged_source
 from jobs.simulate.run import simulate
 
@@ -41,7 +42,7 @@ FIRST = date(2026, 1, 1)
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
     out = tmp_path_factory.mktemp("story")
-    return Simulation(customers=600, first=FIRST, last=FIRST + timedelta(days=13), seed=7, out=out, mess=MESSY)
+    return Simulation(customers=1500, first=FIRST, last=FIRST + timedelta(days=20), seed=7, out=out, mess=MESSY)
 
 
 @pytest.fixture(scope="module")
@@ -82,18 +83,11 @@ def _deliveries(out: Path) -> dict[str, bytes]:
     return {name: content for name, content in _files(out).items() if not name.startswith("truth")}
 
 
-def test_the_same_seed_tells_the_same_story_on_any_number_of_cores(
-    spark: SparkSession, story: Simulation, summary: Summary, tmp_path: Path
+def test_the_same_seed_tells_the_same_story_in_any_partitions(
+    spark: SparkSession, story: Simulation, summary: Summary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = spark.conf.get("spark.sql.leafNodeDefaultParallelism", None)
-    spark.conf.set("spark.sql.leafNodeDefaultParallelism", "3")
-    try:
-        assert spark.range(9).rdd.getNumPartitions() == 3
-        again = simulate(spark, replace(story, out=tmp_path))
-    finally:
-        spark.conf.unset("spark.sql.leafNodeDefaultParallelism")
-        assert before is None
-    assert again == summary
+    monkeypatch.setattr(run, "people", lambda *asked: people(*asked).repartition(3, "user_id"))
+    assert run.simulate(spark, replace(story, out=tmp_path)) == summary
     assert _files(tmp_path) == _files(story.out)
 
 
@@ -129,7 +123,7 @@ def test_a_customer_does_not_depend_on_how_many_there_are(
 
 def test_every_manifest_matches_its_files(story: Simulation, summary: Summary) -> None:
     manifests = sorted(story.out.glob("*/*/manifest.json"))
-    assert len(manifests) == summary.deliveries == 2 * 14
+    assert len(manifests) == summary.deliveries == 2 * 21
     rows = Counter[str]()
     for path in manifests:
         manifest = json.loads(path.read_text())
@@ -239,8 +233,10 @@ def test_copies_differ_from_the_original_only_as_they_say(story: Simulation, del
     """A touched row has another `changed`, a changed one another amount too, a duplicate nothing."""
     kinds = {
         (str(day), payment): kind
-        for day, payment, kind in _sql(f"""select delivery_date, payment_id, kind from '{story.out}/truth/payments/*.parquet'
-            where kind in ('touched', 'changed', 'duplicate')""")
+        for day, payment, kind in _sql(
+            f"""select delivery_date, payment_id, kind from '{story.out}/truth/payments/*.parquet'
+            where kind in ('touched', 'changed', 'duplicate')"""
+        )
     }
     rows: dict[str, list[dict[str, str]]] = {}
     for row in delivered:
@@ -281,14 +277,16 @@ def test_amounts_are_those_of_a_real_payments_app(story: Simulation, summary: Su
 
 
 def test_without_mess_every_row_is_accepted_on_its_day(spark: SparkSession, story: Simulation, tmp_path: Path) -> None:
-    last = story.first + timedelta(days=6)
+    last = story.first + timedelta(days=3)
     tidy = simulate(spark, replace(story, out=tmp_path, last=last, mess=Mess.none()))
     for source in tidy.sources.values():
         assert source.rows > 0
         assert source.kinds == {"clean": source.rows}
         assert source.answers == {"accepted": source.rows}
-    states, payments, rows = _sql(f"""select list(distinct state), count(distinct payment_id), count(*)
-        from '{tmp_path}/truth/payments/*.parquet'""").fetchone() or ((), 0, -1)
+    files = f"'{tmp_path}/truth/payments/*.parquet'"
+    ((states, payments, rows),) = _sql(
+        f"select list(distinct state), count(distinct payment_id), count(*) from {files}"
+    )
     assert states == ["OK"]
     assert payments == rows
 
@@ -307,16 +305,14 @@ def test_parquet_carries_declared_types_and_only_what_they_can_hold(
     ]
     reasons = {reason for (reason,) in _sql(f"select unnest(reasons) from '{tmp_path}/truth/payments/*.parquet'")}
     assert reasons == {"changed_after_posting", *flaws.weights(flaws.OF_PAYMENTS, "parquet")}
-    # 10:00 in Kolkata is 04:30 UTC: the same payments, told as instants.
-    ((moment,),) = duckdb.sql(
-        f"""select min(epoch(created)) from '{tmp_path}/payments/2026-01-03/part-0001.parquet' p
-        where payment_id in (select payment_id from '{tmp_path}/truth/payments/2026-01-03.parquet' where kind = 'clean')
-        """
+    # The same payments, told as instants: Kolkata is five and a half hours ahead.
+    ahead = _sql(
+        f"""select distinct epoch(text.created::timestamp) - epoch(typed.created)
+        from read_csv('{story.out}/payments/*/*.csv.gz', all_varchar = true) text
+        join '{tmp_path}/payments/*/*.parquet' typed using (payment_id, state)
+        where payment_id in (select payment_id from '{tmp_path}/truth/payments/*.parquet' where kind = 'early')"""
     )
-    ((local,),) = _sql(f"""select min(epoch(created::timestamp)) from read_csv('{story.out}/payments/2026-01-03/*.gz',
-        all_varchar = true) where payment_id in
-        (select payment_id from '{story.out}/truth/payments/2026-01-03.parquet' where kind = 'clean')""")
-    assert local - moment == 5.5 * 3600
+    assert ahead == [(5.5 * 3600,)]
 
 
 def test_one_customer_for_two_days_is_delivered_all_the_same(spark: SparkSession, tmp_path: Path) -> None:

@@ -36,21 +36,22 @@ select
     InvoiceNo as invoice,
     count(*) as lines,
     max(CustomerID)::bigint as customer,
-    cast(min(InvoiceDate) as date) as sold_on,
-    cast(max(InvoiceDate) as date) as changed_on,
     InvoiceNo[1] = 'C' as is_cancellation,
+    -- A sale is dated by its first line, a cancellation by its last.
+    cast(if(is_cancellation, max(InvoiceDate), min(InvoiceDate)) as date) as day,
     cast(round(100 * abs(sum(cast(UnitPrice as decimal(18, 4)) * Quantity))) as bigint) as pence,
     customer is null as has_no_customer,
     pence = 0 as is_free
 from read_parquet(?)
 group by InvoiceNo
+having day >= ?
 """
 
 TOTALS = """
 select
     sum(lines) as "delivered, rows",
     count(*) as "delivered, invoices",
-    count(distinct if(is_cancellation, changed_on, sold_on)) as "dates with invoices",
+    count(distinct day) as "dates with invoices",
     coalesce(sum(lines) filter (not has_no_customer and not is_free), 0) as "accepted, rows",
     count(*) filter (not has_no_customer and not is_free) as "accepted, invoices",
     count(*) filter (not has_no_customer and not is_free and not is_cancellation) as "accepted, sales",
@@ -71,7 +72,7 @@ from invoices
 
 MONTHS = """
 select
-    strftime(if(is_cancellation, changed_on, sold_on), '%Y-%m') as month,
+    strftime(day, '%Y-%m') as month,
     count(distinct customer) filter (not is_cancellation) as "customers with a sale",
     count(*) filter (not is_cancellation) as "sales",
     coalesce(sum(pence) filter (not is_cancellation), 0) as "sales, pence",
@@ -84,13 +85,15 @@ order by month
 """
 
 
-def computed(parquet: Path) -> dict[str, int]:
-    """The figures by name, those of a month as "2010-12 sales"; money in pence."""
+def computed(parquet: Path, since: date = FIRST) -> dict[str, int]:
+    """The figures of `since` and later by name, those of a month as "2010-12 sales"; money in pence."""
     with duckdb.connect() as connection:
         connection.execute("set threads = 2")
-        connection.execute(INVOICES, [str(parquet)])
+        connection.execute(INVOICES, [str(parquet), since])
         totals = connection.execute(TOTALS)
-        figures = {_name(column): int(value) for column, value in zip(totals.description, totals.fetchall()[0], strict=True)}
+        figures = {
+            _name(column): int(value) for column, value in zip(totals.description, totals.fetchall()[0], strict=True)
+        }
         months = connection.execute(MONTHS)
         names = [_name(column) for column in months.description]
         for month, *values in months.fetchall():
