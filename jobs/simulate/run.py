@@ -55,24 +55,18 @@ def _delivered(spark: SparkSession, simulation: Simulation, source: Source, feed
 def _write(
     rows: DataFrame, order: tuple[str, ...], told: tuple[str, ...], simulation: Simulation, source: Source
 ) -> None:
+    """Tell the story twice rather than keep it: measured, storing the rows in between was no cheaper."""
     file_format, dates = simulation.format_of(source), simulation.dates
     truth = simulation.out / "truth" / source.name
     truth.mkdir()
     with tempfile.TemporaryDirectory(prefix=".simulate-", dir=simulation.out) as work:
-        kept = _kept(rows, Path(work) / "rows")
         columns = [F.col(name) for name in told]
-        for day, path in write_days(kept, columns, order, dates, "parquet", Path(work) / "truth").items():
+        for day, path in write_days(rows, columns, order, dates, "parquet", Path(work) / "truth").items():
             place(path, truth / f"{day}.parquet", "parquet")
         files = write_days(
-            kept, as_delivered(kept, source, file_format), order, dates, file_format, Path(work) / "files"
+            rows, as_delivered(rows, source, file_format), order, dates, file_format, Path(work) / "files"
         )
         deliver(files, dates, source.name, file_format, simulation.out)
-
-
-def _kept(rows: DataFrame, folder: Path) -> DataFrame:
-    """The rows, stored: making them again for the files costs more than reading them."""
-    rows.write.parquet(f"file://{folder.absolute()}")
-    return rows.sparkSession.read.schema(rows.schema).parquet(f"file://{folder.absolute()}")
 
 
 def _summary(spark: SparkSession, truth: Path) -> SourceSummary:

@@ -63,7 +63,7 @@ def test_the_whole_dump_is_judged_as_known(spark: SparkSession, tmp_path: Path):
     groups = dated.groupBy("night", "status", F.array_sort(names).alias("reasons")).agg(
         F.sum("source_rows").alias("rows"), F.count(F.lit(1)).alias("invoices")
     )
-    found: dict[str, int] = {"duplicate, rows": 0, "waiting, rows": 0}
+    found: dict[str, int] = {}
 
     def add(name: str, amount: int) -> None:
         found[name] = found.get(name, 0) + amount
@@ -80,9 +80,11 @@ def test_the_whole_dump_is_judged_as_known(spark: SparkSession, tmp_path: Path):
         if not refused:
             add("accepted, sales" if status == "success" else "accepted, cancellations", invoices)
     found["dates with invoices"] = len(nights)
-    assert differences({name: found[name] for name in expected.KNOWN}, expected.KNOWN) == []
-    totals = {name: value for name, value in expected.computed(DATA / DUMP).items() if not name[0].isdigit()}
-    assert differences(found, totals) == []
+    # What is duplicate or waits is found by conform, of a range; everything else is settled here.
+    known = {name: value for name, value in expected.KNOWN.items() if name not in ("duplicate, rows", "waiting, rows")}
+    assert differences({name: found.get(name) for name in known}, known) == []
+    of_duckdb = expected.computed(DATA / DUMP)
+    assert differences(found, {name: of_duckdb[name] for name in found}) == []
 
 
 def test_duckdb_finds_the_same_in_the_range(shop: Shop):
