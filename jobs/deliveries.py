@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -206,9 +206,7 @@ def verify(source: Source, folder: Path, manifest: Manifest, *, is_fresh: bool =
             raise DataRefused(f"{path}: its sha256 is not the manifest's. {again}")
 
 
-def take(
-    source: Source, landing: Path, ledger: Ledger, nights: Sequence[date], note: Callable[[str], None]
-) -> list[Part]:
+def take(source: Source, landing: Path, ledger: Ledger, nights: Sequence[date]) -> list[Part]:
     """The deliveries that belong to `nights`, verified and entered in the ledger.
 
     A night whose conform is published has exactly its own; any other takes what is dated up to it and no
@@ -237,7 +235,6 @@ def take(
             )
         ids.add(manifest.delivery_id)
         verify(source, folder, manifest, is_fresh=source.files.manifest == "computed")
-        note(f"{source.name}: {manifest.delivery_id} checked")
         parts.append(_part(source, manifest, folder, relative, night))
     _refuse_missing(source, landing, open_nights, parts)
     ledger.take([part.delivery for part in parts])

@@ -23,7 +23,9 @@ def run(night: Night) -> None:
     """Land each source; raises DataRefused where a delivery is not what it says it is."""
     for source in night.settings.sources:
         with night.progress.step(f"check deliveries of {source.name}"):
-            parts = take(source, night.landing, night.ledger, night.days, night.progress.note)
+            parts = take(source, night.landing, night.ledger, night.days)
+        if not source.is_dump:
+            night.progress.note(f"{source.name}: {len(parts)} deliveries")
         frame = _frame(night, source, parts)
         staged = night.stage(f"raw.{source.name}", frame)
         rows = _rows_by_file(staged)

@@ -29,13 +29,12 @@ class Landing:
         self.place = place
         self.source: Source = settings.sources[0]
         self.ledger = Ledger.open(settings.ledger_url)
-        self.notes: list[str] = []
 
     def deliver(self, day: date, suffix: str = "", **changes: object) -> Path:
         return self.place.deliver("payments", day, [HEADER, ROW], suffix=suffix, changes=changes)
 
     def take(self, *nights: date) -> list[Part]:
-        return deliveries.take(self.source, self.place.landing, self.ledger, nights, self.notes.append)
+        return deliveries.take(self.source, self.place.landing, self.ledger, nights)
 
     def ids(self, *nights: date) -> list[tuple[str, date]]:
         return [(part.delivery.delivery_id.removeprefix("payments-"), part.night) for part in self.take(*nights)]
@@ -66,7 +65,6 @@ def test_a_right_delivery_is_taken_as_its_manifest_says(landing: Landing) -> Non
     (part,) = landing.take(MON)
     assert (part.night, part.folder, part.manifest.date) == (MON, landing.place.landing / "payments/2026-01-26", MON)
     assert [(file.name, file.rows) for file in part.manifest.files] == [("part-0001.csv.gz", 1)]
-    assert landing.notes == ["payments: payments-2026-01-26-1 checked"]
 
 
 def test_an_empty_manifest_is_a_delivery(place: Place) -> None:
