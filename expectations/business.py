@@ -161,7 +161,9 @@ def deliveries(limits: Mapping[str, Decimal]) -> Suite:
                 "each delivery's quarantined share is within max_quarantined of its source",
             )
         )
-    return suite_of("business", "ops.deliveries", rules)
+    # For people: `clm status` says how many rows wait.
+    waiting = Figure("waiting_rows", "coalesce(sum(waiting), 0)")
+    return suite_of("business", "ops.deliveries", rules, (waiting,))
 
 
 def dump(source: str, limit: Decimal) -> Suite:

@@ -91,7 +91,10 @@ def test_duckdb_finds_the_same_in_the_range(shop: Shop):
     assert differences(shop.figures(expected.LAST), expected.computed(DATA / DUMP, SINCE)) == []
 
 
-@pytest.mark.parametrize("night", [date(2011, 12, 8), date(2011, 12, 3)], ids=["trade", "closed"])
+@pytest.mark.parametrize(
+    "night",
+    [pytest.param(date(2011, 12, 8), id="trade"), pytest.param(date(2011, 12, 3), id="closed", marks=pytest.mark.slow)],
+)
 def test_a_night_alone_finds_what_the_range_found(shop: Shop, night: date):
     of_range = shop.digests([night])
     run_night(shop.settings, night, progress=Progress())
