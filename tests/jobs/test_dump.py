@@ -37,7 +37,7 @@ def load(
     (place.landing / "old").mkdir(parents=True)
     (place.landing / "old" / "all.csv").write_text("\n".join([HEADER, *rows]) + "\n")
     (source,) = settings.sources
-    parts = take(source, place.landing, Ledger.open(settings.ledger_url), [FIRST], lambda _: None)
+    parts = take(source, place.landing, Ledger.open(settings.ledger_url), [FIRST])
     dated = dump.dated(
         read(spark, source, parts),
         source,

@@ -55,7 +55,7 @@ def put(place: Place, name: str, content: bytes, folder: str = "2026-01-26") -> 
 
 def read(spark: SparkSession, place: Place, source: Source) -> DataFrame:
     ledger = Ledger.open(place.settings().ledger_url)
-    parts = deliveries.take(source, place.landing, ledger, [TUE], lambda _: None)
+    parts = deliveries.take(source, place.landing, ledger, [TUE])
     return land.read(spark, source, parts)
 
 

@@ -49,7 +49,7 @@ def test_the_whole_dump_is_judged_as_known(spark: SparkSession, tmp_path: Path):
     shop = Shop.begin(tmp_path, DATA)
     (source,) = shop.settings.sources
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-    parts = take(source, Path(shop.settings.landing), ledger, [expected.FIRST], note=lambda _: None)
+    parts = take(source, Path(shop.settings.landing), ledger, [expected.FIRST])
     lake = shop.settings.lake
     dated = dump.dated(
         land.read(spark, source, parts),
