@@ -25,6 +25,9 @@ from jobs.runner import backfill, run_night
 from tests.conftest import Place
 from tests.jobs.sources import CUSTOMERS, payments
 
+# Nine nights one by one, a range, and a kill: minutes on two cores.
+pytestmark = pytest.mark.slow
+
 WED, THU, FRI, SAT, SUN, MON = (date(2026, 1, 21) + timedelta(days=n) for n in range(6))
 NIGHTS = (WED, THU, FRI, SAT, SUN, MON)
 SAME = (
