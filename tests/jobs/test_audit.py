@@ -137,7 +137,9 @@ def judged(lake: Lake) -> list[audit.Judged]:
     return audit.judge(staged, lake.settings, lake.ledger, [])
 
 
-@pytest.mark.parametrize(("day", "fault"), zip(DAYS, FAULTS, strict=True), ids=[fault.expectation for fault in FAULTS])
+@pytest.mark.parametrize(
+    ("day", "fault"), list(zip(DAYS, FAULTS, strict=True)), ids=[fault.expectation for fault in FAULTS]
+)
 def test_each_kind_of_fault_is_found_on_its_day_and_nothing_else(
     judged: list[audit.Judged], day: date, fault: Fault
 ) -> None:
