@@ -92,6 +92,6 @@ def above_limit(source: Source, what: str, refused: int, rows: int, by_reason: M
     worst = ", ".join(f"{name} {count}" for name, count in sorted(by_reason.items(), key=lambda item: -item[1])[:4])
     return (
         f"{source.name}: {refused} of {rows} rows of {what} would be quarantined ({worst}), "
-        f"more than max_quarantined = {source.limits.max_quarantined}. Nothing was published. "
+        f"more than max_quarantined = {source.limits.max_quarantined}. None of its rows reached core. "
         f"Ask {source.owner}, correct [columns] or [map] in {source.location}, or raise the limit there."
     )

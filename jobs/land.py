@@ -51,7 +51,7 @@ class Layout:
 def read(spark: SparkSession, source: Source, parts: Sequence[Part]) -> DataFrame:
     """All rows of the parts' files: the source's columns, and delivery_id, file, position, night, …
 
-    `night` is the night that takes the delivery; of a dump it is still to be found (`date_dump`).
+    `night` is the night that takes the delivery; of a dump it is still to be found (`jobs.dump.dated`).
     Raises DataRefused where a file lacks a column or holds it with another type.
     """
     files = _files(parts)
