@@ -6,9 +6,11 @@ A delivery is checked before a row of it is read: names, bytes and sha256 here, 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -192,6 +194,8 @@ def verify(source: Source, folder: Path, manifest: Manifest, *, is_fresh: bool =
     unnamed = sorted(set(_files(source, folder)) - set(names))
     if unnamed:
         raise DataRefused(f"{folder / unnamed[0]}: not in the manifest. {again}")
+    if folder.is_symlink():
+        raise DataRefused(f"{folder}: a link is not followed; a delivery is a folder. {again}")
     root = folder.resolve()
     for file in manifest.files:
         path = folder / file.name
@@ -204,6 +208,20 @@ def verify(source: Source, folder: Path, manifest: Manifest, *, is_fresh: bool =
             raise DataRefused(f"{path}: {size} bytes, the manifest says {file.bytes}. {again}")
         if not is_fresh and _sha256(path) != file.sha256:
             raise DataRefused(f"{path}: its sha256 is not the manifest's. {again}")
+
+
+def refuse_broken_gzip(source: Source, parts: Iterable[Part]) -> None:
+    """Raises DataRefused for a .gz file that ends too soon or does not unpack. Reads them all: for after a failure."""
+    for part in parts:
+        for path in (part.folder / file.name for file in part.manifest.files if file.name.endswith(".gz")):
+            try:
+                with gzip.open(path) as opened:
+                    while opened.read(CHUNK):
+                        pass
+            except (OSError, EOFError, zlib.error) as error:
+                raise DataRefused(
+                    f"{path}: it does not unpack to its end ({error}). Ask {source.owner} to deliver it again."
+                ) from None
 
 
 def take(source: Source, landing: Path, ledger: Ledger, nights: Sequence[date]) -> list[Part]:
@@ -220,7 +238,7 @@ def take(source: Source, landing: Path, ledger: Ledger, nights: Sequence[date]) 
     ledger.release(source.name, open_nights)
     taken = ledger.folders_taken(source.name)
     parts: list[Part] = []
-    ids = set(ledger.taken(source.name))
+    owners = ledger.owners()
     for folder, day in find(source, landing):
         night = next((night for night in open_nights if day is not None and night >= day), None)
         relative = str(folder.relative_to(landing))
@@ -229,11 +247,12 @@ def take(source: Source, landing: Path, ledger: Ledger, nights: Sequence[date]) 
         manifest = read_manifest(source, folder, day)
         if manifest is None:
             continue
-        if manifest.delivery_id in ids:
+        owner = owners.setdefault(manifest.delivery_id, relative)
+        if owner != relative:
             raise DataRefused(
-                f"{folder / MANIFEST}: the delivery_id {manifest.delivery_id} is taken; give it one of its own."
+                f"{folder / MANIFEST}: the delivery_id {manifest.delivery_id} is taken by {owner}; give it one of "
+                "its own."
             )
-        ids.add(manifest.delivery_id)
         verify(source, folder, manifest, is_fresh=source.files.manifest == "computed")
         parts.append(_part(source, manifest, folder, relative, night))
     _refuse_missing(source, landing, open_nights, parts)

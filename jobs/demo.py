@@ -18,7 +18,7 @@ from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.progress import Progress
 from jobs.runner import backfill, run_night
-from jobs.session import open_session
+from jobs.session import INTERPRETED, open_session
 from jobs.simulate.plan import Simulation
 from jobs.simulate.run import simulate
 
@@ -78,8 +78,9 @@ def _settings(folder: Path, env: str | None) -> Settings:
     """The packaged configuration, whatever else the environment names: the simulator delivers its sources."""
     others = {key: value for key, value in os.environ.items() if key not in ("CLM_CONF", "CLM_LEDGER_URL")}
     settings = conf.load(env, {**others, "CLM_LAKE": str(folder / "lake"), "CLM_LANDING": str(folder / "landing")})
-    # So few rows are quicker in few pieces.
-    return settings.model_copy(update={"spark": settings.spark.model_copy(update={"shuffle_partitions": 2})})
+    # So few rows are quicker in few pieces, and uncompiled.
+    small = {"shuffle_partitions": 2, "conf": {**INTERPRETED, **settings.spark.conf}}
+    return settings.model_copy(update={"spark": settings.spark.model_copy(update=small)})
 
 
 def _outcome(lake: Lake, first: date, last: date) -> Outcome:

@@ -1,4 +1,7 @@
-"""Frame functions that several jobs share; at most five."""
+"""Frame functions that several jobs share; at most five.
+
+Wide expressions are given as SQL: one call into the JVM in place of one for each column and operator.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,14 @@ from schemas.table import Table
 
 def hash_of(columns: Sequence[str]) -> Column:
     """A 64-bit hash of the columns, in which null differs from every value and from a null elsewhere."""
-    nulls = F.concat(*(F.when(F.col(name).isNull(), F.lit("1")).otherwise(F.lit("0")) for name in columns))
-    return F.xxhash64(*(F.col(name) for name in columns), nulls)
+    quoted = [f"`{name}`" for name in columns]
+    nulls = ", ".join(f"if({name} is null, '1', '0')" for name in quoted)
+    return F.expr(f"xxhash64({', '.join(quoted)}, concat({nulls}))")
 
 
 def select_contract(frame: DataFrame, table: Table) -> DataFrame:
     """The frame's columns in the table's order and types: the select that a transform ends in."""
-    return frame.select(*(F.col(column.name).cast(column.type).alias(column.name) for column in table.columns))
+    return frame.selectExpr(*(f"cast(`{column.name}` as {column.type}) as `{column.name}`" for column in table.columns))
 
 
 def local_frame(spark: SparkSession, rows: Iterable[Sequence[Any]], ddl: str) -> DataFrame:

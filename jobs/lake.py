@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from conf import Settings
 from expectations.figures import Suite, gather_sql, nothing_gathered
+from jobs.calendar import days_between
 from jobs.delta import Commit, DeltaFiles, WrittenFiles, local_path
 from jobs.errors import Busy, DataRefused, Failed, is_sparks
 from jobs.frames import hash_of, local_frame
@@ -73,6 +74,7 @@ class Lake:
         self.run = run
         self.lease = lease
         self._delta = DeltaFiles(spark)
+        self._own: dict[str, Staged] = {}
 
     def path(self, table: str) -> str:
         return f"{self.settings.lake.root}/{table.replace('.', '/')}"
@@ -92,6 +94,8 @@ class Lake:
 
     def read(self, name: str, *, known_on: date, since: date | None = None) -> DataFrame:
         """What the log `name` learned from `since` (default: the beginning) to `known_on`."""
+        if since is not None and self._published_here(name, days_between(since, known_on)):
+            return self._own[name].frame.where(F.col(PARTITION).between(F.lit(since), F.lit(known_on)))
         frame = self.spark.read.format("delta").load(self.path(name))
         frame = frame.where(F.col(PARTITION) <= F.lit(known_on))
         return frame if since is None else frame.where(F.col(PARTITION) >= F.lit(since))
@@ -100,8 +104,15 @@ class Lake:
         """The one partition `day`: of a log what that night learned, of a snapshot everyone on that day."""
         return self.read(name, known_on=day, since=day)
 
-    def read_days(self, name: str, days: Iterable[date]) -> DataFrame:
-        return self.spark.read.format("delta").load(self.path(name)).where(F.col(PARTITION).isin(sorted(days)))
+    def read_days(self, name: str, days: Collection[date]) -> DataFrame:
+        frame = self._own[name].frame if self._published_here(name, days) else None
+        if frame is None:
+            frame = self.spark.read.format("delta").load(self.path(name))
+        return frame.where(F.col(PARTITION).isin(sorted(days)))
+
+    def _published_here(self, name: str, days: Collection[date]) -> bool:
+        """Did this run publish all of these days? Their files are at hand then, and Delta's log need not be read."""
+        return name in self._own and set(days) <= set(self._own[name].days)
 
     # ---- writing
 
@@ -213,6 +224,7 @@ class Lake:
             if commit.metadata.get("run_id") != self.run.run_id:
                 raise Failed(f"{table.name}: version {commit.version} is not this run's commit. Run `clm doctor`.")
             self.ledger.record(_publications(table.name, commit))
+        self._own[table.name] = staged
 
     def _refuse_vanishing(
         self, staged: Staged, before: Mapping[date, Publication], announced_empty: Collection[date]

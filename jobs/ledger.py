@@ -176,6 +176,11 @@ class Ledger:
         with self._reads.begin() as connection:
             return set(connection.scalars(sa.select(DELIVERIES.c.folder).where(DELIVERIES.c.source == source)))
 
+    def owners(self) -> dict[str, str]:
+        """The ids of all sources' deliveries that a night has taken, with their folders."""
+        with self._reads.begin() as connection:
+            return dict(connection.execute(sa.select(DELIVERIES.c.delivery_id, DELIVERIES.c.folder)).all())
+
     def deliveries_of(self, source: str, night: date) -> list[Delivery]:
         """What belongs to the night, by id, those included that another of them replaces."""
         return self._deliveries(DELIVERIES.c.source == source, DELIVERIES.c.night == night)

@@ -201,7 +201,8 @@ def _mapped(
         return F.when(F.typeof(told) == "date", F.to_utc_timestamp(instant, source.files.zone)).otherwise(instant)
 
     amount = mapping.get("amount_minor")
-    unrounded = F.expr(amount.unrounded) if amount is not None and amount.unrounded else F.lit(None).cast("int")
+    # Text too must not raise an error here; a double tells fractions up to 90 million million.
+    unrounded = F.expr(amount.unrounded).try_cast("double") if amount is not None else F.lit(None).cast("double")
     feed_columns = [value(column.name, column.type).alias(f"mapped_{column.name}") for column in feed.columns]
     if not source.group_by:
         frame = rows.select(

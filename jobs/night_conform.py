@@ -18,10 +18,12 @@ from jobs.calendar import days_between, next_sunday, snapshot_days
 from jobs.deliveries import Manifest
 from jobs.dump import above_limit, is_above_limit
 from jobs.errors import DataRefused
+from jobs.frames import local_frame
 from jobs.lake import Staged
 from jobs.ledger_records import Upstream
 from jobs.pipeline import snapshot_of
 from jobs.runner import Night
+from schemas.core import QUARANTINE
 from schemas.feeds import FEEDS, Feed
 
 # Rows wait for the next Sunday at the longest.
@@ -101,7 +103,7 @@ def _known(night: Night, feed: Feed, prospects: DataFrame) -> tuple[DataFrame | 
     """What earlier nights know of tonight's keys, and for each night the first that it looked into."""
     if night.first <= night.first_night:
         return None, {}
-    keys = conform.late_keys(prospects, feed).persist()
+    keys = conform.late_keys(prospects, feed)
     rows = keys.groupBy("due").agg(F.min("since").alias("since"), F.count(F.lit(1)).alias("keys")).collect()
     looked_into = {
         conform.EPOCH + timedelta(days=row["due"]): max(conform.EPOCH + timedelta(days=row["since"]), night.first_night)
@@ -132,29 +134,26 @@ def _state_before(night: Night, feed: Feed) -> DataFrame | None:
     if nearest == yesterday:
         return kept
     since = night.lake.read(f"core.{feed.name}", known_on=yesterday, since=nearest + timedelta(days=1))
-    return state.transform(kept, since, feed, table, as_of=yesterday)
+    return state.transform(kept, since, feed, table, days=[yesterday])
 
 
 def _fold(night: Night, feed: Feed) -> None:
-    """Make the snapshots of these nights: each from the one before it and the versions since."""
-    table = snapshot_of(feed.name)
-    previous: date | None = None
-    earlier = night.ledger.published(table.name, night.first_night, night.first - timedelta(days=1))
-    before = _state_before(night, feed)
-    for day in snapshot_days(night.first, night.last):
-        start = night.first if previous is None else previous + timedelta(days=1)
-        folded = state.transform(
-            before, night.lake.read(f"core.{feed.name}", known_on=day, since=start), feed, table, as_of=day
-        )
-        staged = night.stage(table.name, folded, [day])
-        night.judge(staged)
-        night.refuse_failures()
-        made_from = list(night.digests(f"core.{feed.name}", start, day).values())
-        origin = previous or max(earlier, default=None)
-        if origin is not None:
-            made_from += night.digests(table.name, origin, origin).values()
-        night.publish(staged, {day: made_from}, announced_empty=[day])
-        before, previous = night.lake.read_day(table.name, day), day
+    """Make the snapshots of these nights from the state before them and the versions since."""
+    table, days = snapshot_of(feed.name), snapshot_days(night.first, night.last)
+    versions = night.lake.read(f"core.{feed.name}", known_on=night.last, since=night.first)
+    folded = state.transform(_state_before(night, feed), versions, feed, table, days=days)
+    staged = night.stage(table.name, folded, days)
+    night.judge(staged)
+    night.refuse_failures()
+    snapshots = night.digests(table.name, night.first_night, night.first - timedelta(days=1))
+    snapshots |= {day: Upstream(table=table.name, day=day, digest=staged.digest(day)) for day in days}
+    made_from: dict[date, list[Upstream]] = {}
+    for day in days:
+        before = max((earlier for earlier in snapshots if earlier < day), default=None)
+        since = night.first_night if before is None else before + timedelta(days=1)
+        made_from[day] = list(night.digests(f"core.{feed.name}", since, day).values())
+        made_from[day] += [snapshots[before]] if before is not None else []
+    night.publish(staged, made_from, announced_empty=days)
 
 
 # ---- what was set aside, and the accounts
@@ -165,8 +164,9 @@ def _quarantine(night: Night, conformed: Iterable[Conformed], waited: Mapping[st
         conform.quarantine(_records(night, source, waited, with_rows=True), each.verdicts, source)
         for each in conformed
         for source in night.settings.sources_of(each.feed.name)
+        if any((group.source, group.outcome) == (source.name, conform.QUARANTINED) for group in each.tallies)
     ]
-    return _union(frames)
+    return _union(frames) if frames else local_frame(night.spark, [], QUARANTINE.ddl(nullable=True))
 
 
 def _union(frames: Iterable[DataFrame]) -> DataFrame:

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame
 
 from conf import Source
 from jobs import dump, land
-from jobs.deliveries import Part, take
-from jobs.errors import DataRefused
+from jobs.deliveries import Part, refuse_broken_gzip, take
+from jobs.errors import DataRefused, is_sparks
 from jobs.lake import Staged
 from jobs.runner import Night
 
@@ -26,8 +26,12 @@ def run(night: Night) -> None:
             parts = take(source, night.landing, night.ledger, night.days)
         if not source.is_dump:
             night.progress.note(f"{source.name}: {len(parts)} deliveries")
-        frame = _frame(night, source, parts)
-        staged = night.stage(f"raw.{source.name}", frame)
+        try:
+            staged = night.stage(f"raw.{source.name}", _frame(night, source, parts))
+        except Exception as error:
+            if is_sparks(error):
+                refuse_broken_gzip(source, parts)
+            raise
         rows = _rows_by_file(staged)
         if not source.is_dump:
             _refuse_other_rows(source, parts, rows)

@@ -17,6 +17,8 @@ from conf import Settings
 from jobs.errors import Failed
 
 MINIMUM_JAVA = 17
+# For a few thousand rows: compiling a query takes longer than interpreting it. For more it is many times slower.
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 
 def jar_folder() -> Path:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.frames import select_contract
 from schemas.feeds import Feed
-from schemas.table import Table
+from schemas.table import PARTITION, Table
 
 
-def transform(previous: DataFrame | None, versions: DataFrame, feed: Feed, table: Table, *, as_of: object) -> DataFrame:
-    """One row is one thing in its newest version known on `as_of`: by updated_at, then row hash.
+def transform(
+    previous: DataFrame | None, versions: DataFrame, feed: Feed, table: Table, *, days: Sequence[date]
+) -> DataFrame:
+    """One row is one thing in its newest version known on one of `days`: by updated_at, then row hash.
 
-    `previous` is the state of an earlier day, `versions` all that came after it.
+    `previous` is the state of a day before them, `versions` all that came after it. One shuffle for all days.
     """
-    kept = [column.name for column in table.columns if column.name != "as_of_date"]
-    rows = versions.select(*kept)
+    rows = versions.select(*table.column_names)
     if previous is not None:
-        rows = rows.unionByName(previous.select(*kept))
-    newest_first = Window.partitionBy(*feed.key).orderBy(F.col("updated_at").desc(), F.col("row_hash").desc())
+        rows = rows.unionByName(previous.select(*table.column_names))
+    known_on = F.filter(F.array(*(F.lit(day) for day in days)), lambda day: day >= F.col(PARTITION))
+    rows = rows.withColumn(PARTITION, F.explode(known_on))
+    newest_first = Window.partitionBy(*feed.key, PARTITION).orderBy(F.desc("updated_at"), F.desc("row_hash"))
     newest = rows.withColumn("place", F.row_number().over(newest_first)).where("place = 1")
-    return select_contract(newest.withColumn("as_of_date", F.lit(as_of)), table)
+    return select_contract(newest, table)

@@ -19,18 +19,30 @@ from conf import Settings
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The one session of the test run, as `clm` would open it."""
-    from jobs.session import open_session
+    """The one session of the test run, as `clm demo` would open it: what has many rows says so (`compiled`)."""
+    from jobs.session import INTERPRETED, open_session
 
     lake = tmp_path_factory.mktemp("lake")
     settings = conf.load(environ={"CLM_LAKE": str(lake)})
-    small = {"spark.sql.shuffle.partitions": "2", "spark.sql.warehouse.dir": str(lake / "warehouse")}
+    small = {**INTERPRETED, "spark.sql.shuffle.partitions": "2", "spark.sql.warehouse.dir": str(lake / "warehouse")}
     own = settings.spark.model_copy(
         update={"master": "local[2]", "driver_memory": "2g", "conf": {**settings.spark.conf, **small}}
     )
     session = open_session(settings.model_copy(update={"spark": own}))
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="module")
+def compiled(spark: SparkSession) -> Iterator[SparkSession]:
+    """The session as a night of many rows has it: with compiled queries."""
+    from jobs.session import INTERPRETED
+
+    for key in INTERPRETED:
+        spark.conf.unset(key)
+    yield spark
+    for key, value in INTERPRETED.items():
+        spark.conf.set(key, value)
 
 
 @dataclass(frozen=True)

@@ -186,12 +186,20 @@ def truncated(folder: Path) -> str:
     return "part-0001.csv.gz: cannot be read"
 
 
+def truncated_after_its_header(folder: Path) -> str:
+    # What does not shrink, so that the header alone can be read.
+    rows = [f"{n},{hashlib.sha256(str(n).encode()).hexdigest()},2026-01-27 10:00:00,10.00" for n in range(20_000)]
+    content = gzip.compress("\n".join([HEADER, *rows]).encode(), mtime=0)
+    replace_content(folder, content[: len(content) // 2])
+    return "part-0001.csv.gz: it does not unpack to its end"
+
+
 def renamed_column(folder: Path) -> str:
     replace_content(folder, gzip.compress(f"{HEADER.replace('paid', 'paid_at')}\n{GOOD}\n".encode(), mtime=0))
     return "the column paid is missing. It has paid_at that nobody declared"
 
 
-@pytest.mark.parametrize("spoil", [other_rows, zero_bytes, truncated, renamed_column])
+@pytest.mark.parametrize("spoil", [other_rows, zero_bytes, truncated, truncated_after_its_header, renamed_column])
 def test_a_delivery_that_is_not_as_agreed_is_refused(on_lake: OnLake, spoil: Callable[[Path], str]) -> None:
     expected = spoil(on_lake.place.deliver("payments", TUE, [HEADER, GOOD]))
     said = on_lake.clm("run", "--date", str(TUE))

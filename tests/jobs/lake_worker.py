@@ -13,15 +13,12 @@ import conf
 from jobs.errors import ClmError
 from jobs.lake import Lake, Staged
 from jobs.ledger import Ledger
-from jobs.session import open_session
+from jobs.session import INTERPRETED, open_session
 from tests.jobs.notes import NOTES, note, notes
 
 settings = conf.load()
-spark = open_session(
-    settings.model_copy(
-        update={"spark": settings.spark.model_copy(update={"master": "local[1]", "driver_memory": "512m"})}
-    )
-)
+small = {"master": "local[1]", "driver_memory": "512m", "shuffle_partitions": 1, "conf": INTERPRETED}
+spark = open_session(settings.model_copy(update={"spark": settings.spark.model_copy(update=small)}))
 ledger = Ledger.open(settings.ledger_url)
 run = ledger.start_run("run", date(2026, 1, 1), date(2026, 1, 31))
 lake = Lake(spark, settings, ledger, run)

@@ -142,6 +142,12 @@ def linked_folder(folder: Path) -> None:
     rewrite(folder, lambda file: file.update(name="inner/part-0001.csv.gz"))
 
 
+def all_of_it_linked(folder: Path) -> None:
+    outside = folder.parents[2] / "outside"
+    folder.rename(outside)
+    folder.symlink_to(outside)
+
+
 def named_twice(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "files": manifest["files"] * 2}))
@@ -157,6 +163,7 @@ def named_twice(folder: Path) -> None:
         (not_there, r"part-0001\.csv\.gz: the manifest names it and it is not there\."),
         (a_folder_instead, r"part-0001\.csv\.gz: the manifest names it and it is not there\."),
         (link_out, r"part-0001\.csv\.gz: a link out of the delivery is not followed\."),
+        (all_of_it_linked, r"2026-01-26: a link is not followed; a delivery is a folder\."),
         (linked_folder, r"inner/part-0001\.csv\.gz: a link out of the delivery is not followed\."),
         (named_twice, r"manifest\.json: it names a file twice\."),
     ],
@@ -262,6 +269,30 @@ def test_the_same_delivery_id_twice_is_refused(landing: Landing) -> None:
         DataRefused, match=r"2026-01-26-2/manifest\.json: the delivery_id payments-2026-01-26-1 is taken"
     ):
         landing.take(MON)
+
+
+def test_the_delivery_id_of_another_source_is_refused(place: Place) -> None:
+    settings = place.configure(
+        payments(top="required = false"), payments(name="others", path="others/{date}/*.csv.gz", top="required = false")
+    )
+    ledger = Ledger.open(settings.ledger_url)
+    for source in settings.sources:
+        place.deliver(source.name, MON, [HEADER, ROW], changes={"delivery_id": "batch-1"})
+    others, own = settings.sources
+    deliveries.take(others, place.landing, ledger, [MON])
+    with pytest.raises(DataRefused, match=r"payments/2026-01-26/manifest\.json: .* batch-1 is taken by others/2026-01"):
+        deliveries.take(own, place.landing, ledger, [MON])
+
+
+def test_a_file_that_does_not_unpack_is_named(landing: Landing) -> None:
+    folder = landing.deliver(MON)
+    [part] = landing.take(MON)
+    deliveries.refuse_broken_gzip(landing.source, [part])
+    whole = (folder / "part-0001.csv.gz").read_bytes()
+    for broken in (whole[:-9], whole[:12] + b"\xff" + whole[13:], b"no gzip"):
+        (folder / "part-0001.csv.gz").write_bytes(broken)
+        with pytest.raises(DataRefused, match=r"2026-01-26/part-0001\.csv\.gz: it does not unpack to its end"):
+            deliveries.refuse_broken_gzip(landing.source, [part])
 
 
 def test_the_delivery_id_of_an_earlier_night_is_refused(landing: Landing) -> None:

@@ -22,7 +22,7 @@ from tests.conftest import Place
 from tests.jobs.notes import NOTES, Note, Worker, note, notes
 
 MON, TUE, WED = date(2026, 1, 26), date(2026, 1, 27), date(2026, 1, 28)
-PUBLICATIONS_EACH = 6
+PUBLICATIONS_EACH = 4
 
 
 class ForgetfulLedger(Ledger):

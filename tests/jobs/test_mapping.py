@@ -290,6 +290,31 @@ def test_fractions_that_floating_point_brings_are_refused_unless_the_mapping_rou
         assert told == {key: (carried,) for key, carried in expected.items()}, amount
 
 
+def test_what_a_mapping_cannot_compute_is_missing_from_its_row_and_the_others_go_on(spark: SparkSession) -> None:
+    columns = {**RUPEES["columns"], "text": "string", "paise": "bigint"}
+    rows: list[Row] = [
+        {"transaction_id": "good", "text": "3", "paise": "12"},
+        {"transaction_id": "no number", "text": "three", "paise": "12"},
+        {"transaction_id": "by zero", "text": "0", "paise": "12"},
+        {"transaction_id": "too big", "text": "0.1", "paise": str(2**62)},
+    ]
+    expected = {
+        "cast(paise / cast(text as decimal(4,1)) as bigint)": ("4", None, None, None),
+        "paise * cast(text as int)": ("36", None, "0", None),
+        "paise * 4": ("48", "48", "48", None),
+        "cast(text as bigint)": ("3", None, "0", None),
+    }
+    for amount, values in expected.items():
+        source = source_of(columns=columns, map={**RUPEES["map"], "amount_minor": amount})
+        told = found(records_of(spark, source, rows, defaults=GOOD), source, "amount_minor")
+        for row, value in zip(rows, values, strict=True):
+            amount_told, carried = told[str(row["transaction_id"])]
+            assert amount_told == value, (amount, row)
+            assert carried == (set() if value else {"amount_minor_missing"}) | (
+                {"amount_zero"} if value == "0" else set()
+            )
+
+
 # ---- grouped sources
 
 INVOICES: dict[str, Any] = {

@@ -38,23 +38,23 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(compiled: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """The shop's last nights, loaded as one range; what the dump holds of earlier dates stays out."""
     shop = Shop.begin(tmp_path_factory.mktemp("shop"), DATA)
     backfill(shop.settings, SINCE, expected.LAST, reason="first load", progress=Progress())
     return shop
 
 
-def test_the_whole_dump_is_judged_as_known(spark: SparkSession, tmp_path: Path):
+def test_the_whole_dump_is_judged_as_known(compiled: SparkSession, tmp_path: Path):
     shop = Shop.begin(tmp_path, DATA)
     (source,) = shop.settings.sources
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
     parts = take(source, Path(shop.settings.landing), ledger, [expected.FIRST])
     lake = shop.settings.lake
     dated = dump.dated(
-        land.read(spark, source, parts),
+        land.read(compiled, source, parts),
         source,
-        check_mapping(spark, source),
+        check_mapping(compiled, source),
         zone=lake.zone,
         currency=lake.currency,
         first_night=expected.FIRST,
