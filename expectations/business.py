@@ -13,16 +13,20 @@ from expectations.figures import ROWS, Expectation, Figure, NoRow, Severity, Sui
 from schemas.columns import RAILS
 from schemas.core import FAMILIES, POSTED
 from schemas.feeds import CUSTOMERS, TRANSACTIONS
+from schemas.mart import PAID_FAMILIES
 from schemas.table import Table
 
 ROWS_OF_THE_DAY = Figure("rows_of_the_day", "count_if(event_date = as_of_date)")
 LARGEST_MOVE = Decimal("0.5")
 
 
-def suites(table: str, *, zone: str, currency: str, limits: Mapping[str, Decimal]) -> tuple[Suite, ...]:
+def suites(
+    table: str, *, zone: str, currency: str, close_after: int, limits: Mapping[str, Decimal]
+) -> tuple[Suite, ...]:
     """The business suites of `table`, none where its declaration says it all.
 
-    `zone` and `currency` are the lake's; `limits`: source -> largest share of a delivery that may be quarantined.
+    `zone`, `currency` and `close_after` are the lake's; `limits`: source -> largest share of a delivery that may be
+    quarantined.
     """
     match table:
         case "core.transactions":
@@ -32,7 +36,11 @@ def suites(table: str, *, zone: str, currency: str, limits: Mapping[str, Decimal
         case "core.quarantine":
             return (quarantine(),)
         case "core.customer_daily":
-            return (customer_daily(),)
+            return (customer_daily(close_after=close_after),)
+        case "mart.customer_profile":
+            return (customer_profile(),)
+        case "mart.retention_cohorts":
+            return (retention_cohorts(),)
         case "ops.deliveries":
             return (deliveries(limits),)
         case _:
@@ -95,9 +103,10 @@ def quarantine() -> Suite:
     )
 
 
-def customer_daily() -> Suite:
-    """core.customer_daily: the columns of one row agree with each other."""
+def customer_daily(*, close_after: int) -> Suite:
+    """core.customer_daily: the columns of one row agree with each other; and what came too late for retention."""
     families, rails = tuple(FAMILIES), tuple(f"rail_{rail}" for rail in RAILS)
+    late = f"is_active and datediff(as_of_date, event_date) > {close_after}"
     return suite_of(
         "business",
         "core.customer_daily",
@@ -130,6 +139,56 @@ def customer_daily() -> Suite:
                 f" or {_sum(rails, 'amount_minor')} > {_sum(families, 'amount_minor')}",
                 "the rails together hold at most what the families hold",
             ),
+            # A closed window is not reopened; a backfill recomputes it.
+            NoRow(
+                "late_after_close",
+                late,
+                f"activity is told within {close_after} days, before its retention windows close",
+                severity="warn",
+            ),
+        ),
+    )
+
+
+def customer_profile() -> Suite:
+    """mart.customer_profile: masks, dates and totals of one row agree with each other."""
+    mask = "bit_count(coalesce(any_days_0_63, 0L)) + bit_count(coalesce(any_days_64_127, 0L))"
+    return suite_of(
+        "business",
+        "mart.customer_profile",
+        (
+            *(
+                _complete(name, f"{name}_count", f"{name}_amount_minor", f"first_{name}_date", f"last_{name}_date")
+                for name in PAID_FAMILIES
+            ),
+            NoRow(
+                "mask_above_active_days", f"{mask} > coalesce(active_days, 0)", "every active date in the mask counts"
+            ),
+            NoRow(
+                "first_days_above_active_days",
+                "bit_count(coalesce(first_days, 0L)) > coalesce(active_days, 0)",
+                "every active date in first_days counts",
+            ),
+            NoRow("first_after_last", "first_date > last_any_date", "first_date is not after the last"),
+            NoRow("active_after_the_night", "last_any_date > as_of_date", "nobody is active after the night"),
+            NoRow(
+                "transacting_disagrees",
+                f"coalesce(transacting_count, 0) <> {_sum(tuple(FAMILIES), 'count')}"
+                f" or coalesce(transacting_amount_minor, 0) <> {_sum(tuple(FAMILIES), 'amount_minor')}",
+                "transacting is the sum of the families",
+            ),
+        ),
+    )
+
+
+def retention_cohorts() -> Suite:
+    """mart.retention_cohorts: a cohort cannot retain more than it has."""
+    return suite_of(
+        "business",
+        "mart.retention_cohorts",
+        (
+            NoRow("retained_above_customers", "retained > customers", "at most all customers are retained"),
+            NoRow("not_begun", "first_date > as_of_date", "no window closes before it begins"),
         ),
     )
 

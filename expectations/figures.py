@@ -96,6 +96,7 @@ class NoRow:
     name: str
     condition: str
     about: str
+    severity: Severity = "fail"
 
     @property
     def figure(self) -> Figure:
@@ -103,7 +104,7 @@ class NoRow:
 
     @property
     def expectation(self) -> Expectation:
-        return Expectation(self.name, self.name, self.about, maximum=0)
+        return Expectation(self.name, self.name, self.about, maximum=0, severity=self.severity)
 
 
 def suite_of(name: str, table: str, rules: Iterable[NoRow], figures: Sequence[Figure] = ()) -> Suite:

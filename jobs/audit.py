@@ -32,7 +32,13 @@ def suites(table: Table, settings: Settings) -> tuple[Suite, ...]:
         implied = replace(implied, expectations=expectations, key=())
     return (
         implied,
-        *business.suites(table.name, zone=settings.lake.zone, currency=settings.lake.currency, limits=limits),
+        *business.suites(
+            table.name,
+            zone=settings.lake.zone,
+            currency=settings.lake.currency,
+            close_after=settings.lake.close_after,
+            limits=limits,
+        ),
     )
 
 

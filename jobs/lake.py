@@ -24,6 +24,7 @@ from jobs.frames import hash_of, local_frame
 from jobs.lease import Lease
 from jobs.ledger import Ledger
 from jobs.ledger_records import Publication, Run, Upstream
+from jobs.views import VIEWS
 from schemas.table import PARTITION, Table
 
 DIGEST = "digest"
@@ -93,7 +94,9 @@ class Lake:
         return self._delta.exists(self.path(table))
 
     def read(self, name: str, *, known_on: date, since: date | None = None) -> DataFrame:
-        """What the log `name` learned from `since` (default: the beginning) to `known_on`."""
+        """What the log `name` learned from `since` (default: the beginning) to `known_on`; or a view, as of then."""
+        if view := VIEWS.get(name):
+            return view.build(self.read(view.source, known_on=known_on), known_on)
         if since is not None and self._published_here(name, days_between(since, known_on)):
             return self._own[name].frame.where(F.col(PARTITION).between(F.lit(since), F.lit(known_on)))
         frame = self.spark.read.format("delta").load(self.path(name))

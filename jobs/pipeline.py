@@ -10,8 +10,9 @@ from typing import Literal
 
 from conf import Settings
 from schemas import CATALOGUE
-from schemas.core import CUSTOMERS_STATE
+from schemas.core import CUSTOMER_DAILY, CUSTOMERS_STATE
 from schemas.feeds import FEEDS
+from schemas.mart import CUSTOMER_PROFILE, RETENTION_COHORTS
 from schemas.table import Table
 
 STAGES = ("land", "conform", "know")
@@ -59,7 +60,15 @@ def night(settings: Settings) -> tuple[Job, ...]:
             for feed in states
         ),
         Job(name="account", stage="conform", reads=(*raw.values(), *core), writes=("ops.deliveries",)),
-        Job(name="customer daily", stage="know", reads=core, writes=("core.customer_daily",)),
+        Job(name="customer daily", stage="know", reads=core, writes=(CUSTOMER_DAILY.name,)),
+        Job(
+            name="customer profile",
+            stage="know",
+            reads=(CUSTOMER_DAILY.name,),
+            writes=(CUSTOMER_PROFILE.name,),
+            mode="hop",
+        ),
+        Job(name="retention", stage="know", reads=(CUSTOMER_PROFILE.name,), writes=(RETENTION_COHORTS.name,)),
         Job(name="quality", stage="know", reads=(), writes=("ops.quality",)),
     )
 

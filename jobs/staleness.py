@@ -26,20 +26,16 @@ def publications(settings: Settings, ledger: Ledger | None) -> Published:
 def stale_days(published: Published) -> dict[tuple[str, date], Upstream]:
     """(table, day) → the upstream that makes it stale; a day whose upstream is stale is stale as well.
 
-    The tables of `published` stand in the order of the night, so every upstream is looked at before what is
-    made from it.
+    The tables of `published` stand in the order of the night. Within a table days follow their upstreams, but for
+    the windows of a hop, which are made from its last day's profile: they stand in a later table.
     """
     stale: dict[tuple[str, date], Upstream] = {}
-    for publication in _in_order(published):
-        for upstream in publication.upstreams:
-            now = published.get(upstream.table, {}).get(upstream.day)
-            has_changed = now is None or now.digest != upstream.digest
-            if has_changed or (upstream.table, upstream.day) in stale:
-                stale[publication.table, publication.day] = upstream
-                break
+    for of_table in published.values():
+        for day in sorted(of_table):
+            for upstream in of_table[day].upstreams:
+                now = published.get(upstream.table, {}).get(upstream.day)
+                has_changed = now is None or now.digest != upstream.digest
+                if has_changed or (upstream.table, upstream.day) in stale:
+                    stale[of_table[day].table, day] = upstream
+                    break
     return stale
-
-
-def _in_order(published: Published) -> list[Publication]:
-    days = sorted({day for of_table in published.values() for day in of_table})
-    return [of_table[day] for day in days for of_table in published.values() if day in of_table]

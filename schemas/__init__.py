@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from schemas import core, ops
+from schemas import core, mart, ops
 from schemas.table import Table
 
-CATALOGUE: dict[str, Table] = {table.name: table for table in (*core.TABLES, *ops.TABLES)}
+CATALOGUE: dict[str, Table] = {table.name: table for table in (*core.TABLES, *mart.TABLES, *ops.TABLES)}
 
 __all__ = ["CATALOGUE"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from schemas.columns import (
     AS_OF_DATE,
     CUSTOMER_ID,
@@ -70,6 +72,15 @@ POSTED = {
     TRANSACTIONS.name: _postings(TRANSACTIONS, IS_IMPLIED),
     CUSTOMERS.name: _postings(CUSTOMERS, ROW_HASH),
 }
+
+# Where each transaction stands; computed when it is read, so it is in no catalogue.
+TRANSACTIONS_LATEST = replace(
+    POSTED[TRANSACTIONS.name],
+    name="core.transactions_latest",
+    row="one transaction, by its newest posting",
+    kind="snapshot",
+    key=("transaction_id",),
+)
 
 CUSTOMERS_STATE = Table(
     name="core.customers_state",

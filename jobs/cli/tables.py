@@ -45,18 +45,25 @@ def table(
     """Show a snapshot on a date, or a log as it was known on it, sorted by key. Personal values are masked."""
     if as_csv and as_json:
         raise Usage("--csv and --json are two ways of writing the same rows: choose one.")
+    from jobs.views import VIEWS
+
     settings = conf.load(env)
+    view = VIEWS.get(name)
     try:
-        declared = pipeline.table_of(settings, name)
+        declared = view.table if view else pipeline.table_of(settings, name)
     except KeyError:
-        raise Usage(f"There is no table {name!r}{hint(name, {*staleness.tables_of(settings), *CATALOGUE})}.") from None
+        known = {*staleness.tables_of(settings), *CATALOGUE, *VIEWS}
+        raise Usage(f"There is no table {name!r}{hint(name, known)}.") from None
+    if view and night:
+        raise Usage(f"{name} is made of all that was known by a night: leave --night out.")
     ledger = ledger_of(settings)
-    last = ledger.last_published(name)
+    source = view.source if view else name
+    last = ledger.last_published(source)
     day = date or (last.day if last else None)
     if last is None or day is None:
-        raise Failed(f"Nothing of {name} is published yet: run `clm run --date …` first.")
-    if not ledger.published(name, day, day):
-        raise Failed(f"{name} {day} is not published, the last is {last.day}: `clm status --date {day}` says why.")
+        raise Failed(f"Nothing of {source} is published yet: run `clm run --date …` first.")
+    if not ledger.published(source, day, day):
+        raise Failed(f"{source} {day} is not published, the last is {last.day}: `clm status --date {day}` says why.")
 
     from jobs.cli import showing
     from jobs.expressions import check_condition
@@ -68,7 +75,7 @@ def table(
     if where:
         check_condition(spark, where, showing.open_columns(declared), showing.masked_columns(declared))
     lake = Lake(spark, settings, ledger)
-    is_one_day = night or declared.kind == "snapshot"
+    is_one_day = night or (declared.kind == "snapshot" and not view)
     rows = lake.read_day(name, day) if is_one_day else lake.read(name, known_on=day)
     if limit is None and not (as_csv or as_json):
         limit = SHOWN

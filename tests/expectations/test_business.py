@@ -55,6 +55,33 @@ DELIVERY = {
     "waiting": 3,
     "erased": 0,
 }
+PROFILE = {
+    "as_of_date": NIGHT,
+    "customer_id": "anna",
+    "first_date": BEFORE,
+    "active_days": 2,
+    "first_days": 3,
+    "last_any_date": NIGHT,
+    "any_days_0_63": 3,
+    "transfer_count": 2,
+    "transfer_amount_minor": 500,
+    "first_transfer_date": BEFORE,
+    "last_transfer_date": NIGHT,
+    "transacting_count": 2,
+    "transacting_amount_minor": 500,
+    "first_transacting_date": BEFORE,
+    "last_transacting_date": NIGHT,
+}
+WINDOW = {
+    "as_of_date": NIGHT,
+    "definition": "n_day",
+    "period": "day_1",
+    "first_date": date(2026, 1, 23),
+    "slice": "all",
+    "slice_value": "",
+    "customers": 10,
+    "retained": 4,
+}
 # Table, a good row, and per case: what is changed about it and the expectations that this breaks.
 CASES = {
     "core.transactions": (
@@ -143,8 +170,42 @@ CASES = {
             "paid and not transacting": ({"is_transacting": False}, {"transacting_disagrees"}),
             "transacting and not active": ({"is_active": False}, {"transacting_not_active"}),
             "active tomorrow": ({"event_date": AFTER}, {"active_after_the_night"}),
+            "told on the last day before its windows close": ({"event_date": date(2026, 1, 24)}, set()),
+            "told a day after that": ({"event_date": date(2026, 1, 23)}, {"late_after_close"}),
             "more over rails than paid": ({"rail_upi_count": 3}, {"rails_above_families"}),
             "more money over rails than paid": ({"rail_upi_amount_minor": 501}, {"rails_above_families"}),
+        },
+    ),
+    "mart.customer_profile": (
+        PROFILE,
+        {
+            "good": ({}, set()),
+            "only registered": ({name: None for name in PROFILE if name not in ("as_of_date", "customer_id")}, set()),
+            "more dates before the mask": ({"active_days": 40}, set()),
+            "a bit that was not counted": (
+                {"active_days": 1},
+                {"mask_above_active_days", "first_days_above_active_days"},
+            ),
+            "the sign bit counts as well": ({"any_days_64_127": -(1 << 63)}, {"mask_above_active_days"}),
+            "a day after the first that was not counted": ({"first_days": 7}, {"first_days_above_active_days"}),
+            "began after it ended": ({"first_date": AFTER}, {"first_after_last"}),
+            "active tomorrow": ({"last_any_date": AFTER}, {"active_after_the_night"}),
+            "a payment of no family": ({"transacting_count": 3}, {"transacting_disagrees"}),
+            "money of no family": ({"transacting_amount_minor": 501}, {"transacting_disagrees"}),
+            "count without dates": (
+                {"recharge_count": 1, "recharge_amount_minor": 0, "transacting_count": 3},
+                {"recharge_incomplete"},
+            ),
+        },
+    ),
+    "mart.retention_cohorts": (
+        WINDOW,
+        {
+            "good": ({}, set()),
+            "nobody came back": ({"retained": 0}, set()),
+            "everybody came back": ({"retained": 10}, set()),
+            "more came back than there were": ({"retained": 11}, {"retained_above_customers"}),
+            "of a cohort to come": ({"first_date": AFTER}, {"not_begun"}),
         },
     ),
     "ops.deliveries": (
@@ -166,7 +227,7 @@ CASES = {
 
 
 def suite_of(table: str) -> Suite:
-    (suite,) = business.suites(table, zone=KOLKATA, currency="INR", limits={"payments": Decimal("0.05")})
+    (suite,) = business.suites(table, zone=KOLKATA, currency="INR", close_after=7, limits={"payments": Decimal("0.05")})
     return suite
 
 
@@ -204,7 +265,7 @@ def test_without_any_limit_no_share_is_judged():
 
 
 def test_a_table_whose_declaration_says_it_all_has_no_business_suite():
-    assert business.suites("core.customers_state", zone=KOLKATA, currency="INR", limits={}) == ()
+    assert business.suites("core.customers_state", zone=KOLKATA, currency="INR", close_after=7, limits={}) == ()
 
 
 @pytest.mark.parametrize(("quarantined", "success"), [((1, 29), True), ((1, 30), False)])

@@ -25,7 +25,7 @@ LIMITS = {"payments": Decimal("0.05")}
 def all_suites(name: str) -> list[Suite]:
     return [
         derived.suite(CATALOGUE[name], may_be_empty=False),
-        *business.suites(name, zone="Asia/Kolkata", currency="INR", limits=LIMITS),
+        *business.suites(name, zone="Asia/Kolkata", currency="INR", close_after=7, limits=LIMITS),
     ]
 
 

@@ -99,6 +99,9 @@ def test_what_reads_a_stale_day_is_made_again_with_it(settings: Settings, ledger
         ("core.quarantine", 1, 1, "core.transactions is made again"),
         ("ops.deliveries", 1, 1, "core.transactions is made again"),
         ("core.customer_daily", 1, 1, "core.transactions is made again"),
+        ("mart.customer_profile", 1, 1, "core.customer_daily is made again; folded from nothing"),
+        ("mart.customer_profile", 2, 2, "mart.customer_profile is made again; folded from the snapshot of 2026-01-01"),
+        ("mart.retention_cohorts", 1, 2, "mart.customer_profile is made again"),
     ]
 
 

@@ -1,0 +1,136 @@
+"""mart.customer_profile: every customer's history in one row, folded from the snapshot before and the nights since.
+
+Kinds of field, and no other: sum, min, max, OR of bits, and what is derived from those. So any order and any
+split of the same rows over nights gives the same profile.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.frames import local_frame, select_contract
+from jobs.masks import BITS_63, DAYS, WORD, aged, bits, from_position, position_bit
+from schemas.core import FAMILIES
+from schemas.mart import ACTIVITIES, CUSTOMER_PROFILE, PAID_FAMILIES
+
+# Rows of the nights that one fold takes: a month at most, each telling of dates up to 127 days before it.
+LONGEST_FOLD = 31
+WORDS = 3
+SUMS = (
+    *(f"{family}_{what}" for family in PAID_FAMILIES for what in ("count", "amount_minor")),
+    *("reversed_count", "reversed_amount_minor", "failed_count", "pending_count"),
+    *("received_count", "received_amount_minor"),
+)
+
+
+def _total(what: str) -> str:
+    """Over all families; null where none has any."""
+    some = ", ".join(f"{family}_{what}" for family in FAMILIES)
+    total = " + ".join(f"coalesce({family}_{what}, 0)" for family in FAMILIES)
+    return f"if(coalesce({some}) is null, null, {total})"
+
+
+def _told(daily: DataFrame, as_of: date) -> DataFrame:
+    """One row is what the nights told about one customer, in bits that count back from `as_of`.
+
+    `<activity>_<j>`: the words of its mask. `rising_<j>`: the words of all activity with bit 0 the oldest date
+    that can be told, by which `first_days` is found. A date told more than 127 days late has no bit.
+    """
+    on_date = {**{family: f"{family}_count is not null" for family in FAMILIES}}
+    on_date |= {"transacting": "is_transacting", "any": "is_active"}
+    oldest = as_of - timedelta(days=WORDS * WORD - 1)
+    rows = daily.selectExpr(
+        "*",
+        f"{_total('count')} as transacting_count",
+        f"{_total('amount_minor')} as transacting_amount_minor",
+        f"datediff(date'{as_of}', event_date) as position",
+        f"datediff(event_date, date'{oldest}') as rising_position",
+        f"datediff(as_of_date, event_date) between 0 and {DAYS - 1} as has_bit",
+    )
+
+    def words(name: str, is_active: str, position: str) -> list[str]:
+        bit = position_bit(position)
+        return [
+            f"bit_or(if({is_active} and has_bit and {position} div {WORD} = {j}, {bit}, null)) as {name}_{j}"
+            for j in range(WORDS)
+        ]
+
+    aggregates = [
+        "min(registered_at) as registered_at",
+        "max(largest_transfer_minor) as largest_transfer_minor",
+        *(f"sum({name}) as {name}" for name in SUMS),
+        *words("rising", "is_active", "rising_position"),
+    ]
+    for activity, is_active in on_date.items():
+        aggregates += [
+            f"min(if({is_active}, event_date, null)) as first_{activity}_date",
+            f"max(if({is_active}, event_date, null)) as last_{activity}_date",
+            *words(activity, is_active, "position"),
+        ]
+    return rows.groupBy("customer_id").agg(*(F.expr(text) for text in aggregates))
+
+
+def transform(previous: DataFrame | None, daily: DataFrame, *, since: date | None, as_of: date) -> DataFrame:
+    """One row is one customer ever seen, as known on `as_of`.
+
+    `previous` is the profile of the day `since`, `daily` what the nights after it told; without a previous one
+    `daily` begins with the lake. Raises ValueError where the nights are more than a month.
+    """
+    days = (as_of - since).days if since else 0
+    if days > LONGEST_FOLD:
+        raise ValueError(f"a fold from {since} to {as_of} is more than {LONGEST_FOLD} days")
+    if previous is None:
+        previous = local_frame(daily.sparkSession, [], CUSTOMER_PROFILE.ddl(nullable=True))
+    joined = _told(daily, as_of).alias("t").join(previous.alias("p"), "customer_id", "full")
+    merged = joined.selectExpr(*_merged(days, as_of))
+    return select_contract(merged.selectExpr("*", *_derived(as_of)), CUSTOMER_PROFILE)
+
+
+def _merged(days: int, as_of: date) -> list[str]:
+    """Both sides of the fold in one row, with what is still needed of each for `first_days` and `active_days`."""
+    columns = [
+        f"date'{as_of}' as as_of_date",
+        "customer_id",
+        "least(p.registered_at, t.registered_at) as registered_at",
+        "greatest(p.largest_transfer_minor, t.largest_transfer_minor) as largest_transfer_minor",
+        *(f"coalesce(p.{name} + t.{name}, p.{name}, t.{name}) as {name}" for name in SUMS),
+        "least(p.first_date, t.first_any_date) as first_date",
+        "p.first_date as earlier_first_date",
+        "p.first_days as earlier_first_days",
+        "p.active_days as earlier_active_days",
+        *(f"t.rising_{j}" for j in range(WORDS)),
+    ]
+    for activity in ACTIVITIES:
+        stored = [f"p.{activity}_days_0_63", f"p.{activity}_days_64_127"]
+        known = aged(stored, days, into=WORDS)
+        columns += [
+            f"least(p.first_{activity}_date, t.first_{activity}_date) as first_{activity}_date",
+            f"greatest(p.last_{activity}_date, t.last_{activity}_date) as last_{activity}_date",
+            *(
+                f"nullif({known[j]} | coalesce(t.{activity}_{j}, 0L), 0L) as {activity}_days_{span}"
+                for j, span in enumerate(("0_63", "64_127"))
+            ),
+        ]
+        if activity == "any":
+            columns += [f"coalesce(t.any_{j}, 0L) & ~{known[j]} as new_{j}" for j in range(WORDS)]
+    return columns
+
+
+def _derived(as_of: date) -> list[str]:
+    oldest = as_of - timedelta(days=WORDS * WORD - 1)
+    rising = [f"rising_{j}" for j in range(WORDS)]
+    start = f"datediff(first_date, date'{oldest}')"
+    # A first date older than what can be told tonight: tonight's dates lie that much further from it.
+    before = f"if({start} > -63, shiftleft(coalesce(rising_0, 0L), cast(-{start} as int)), 0L)"
+    told = f"if({start} >= 0, {from_position(rising, start)[0]}, {before})"
+    earlier_by = "datediff(earlier_first_date, first_date)"
+    known = f"if({earlier_by} < 63, shiftleft(earlier_first_days, cast({earlier_by} as int)), 0L)"
+    first_product = " ".join(f"when first_{family}_date = first_date then '{family}'" for family in FAMILIES)
+    return [
+        f"nullif((coalesce({known}, 0L) | coalesce({told}, 0L)) & {BITS_63}, 0L) as first_days",
+        f"nullif(coalesce(earlier_active_days, 0L) + {bits([f'new_{j}' for j in range(WORDS)])}, 0L) as active_days",
+        f"case when first_date is null then null {first_product} else 'app' end as first_product",
+    ]
