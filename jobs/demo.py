@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from pyspark.sql import functions as F
@@ -25,8 +26,19 @@ from jobs.simulate.run import simulate
 LAST = date(2026, 1, 31)
 SINGLE_NIGHTS = 3
 SEED = 7
+# The windows of the retention table, in days after the first active date.
+BRACKETS = ("days_1_29", "days_30_59", "days_60_89", "days_90_119")
 # Only a folder that this made is ever emptied.
 MARK = ".made-by-clm-demo"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Customers by the month of their first active date; the share retained in each bracket that is complete."""
+
+    month: date
+    customers: int
+    rates: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,7 @@ class Outcome:
     transacting: int
     expectations: int
     not_met: Mapping[str, int]
+    retention: Sequence[Cohort]
 
 
 def run(customers: int, days: int, *, folder: Path, env: str | None, progress: Progress) -> Outcome:
@@ -108,7 +121,22 @@ def _outcome(lake: Lake, first: date, last: date) -> Outcome:
         transacting=activity["transacting"],
         expectations=quality.count(),
         not_met={f"{row['table']} {row['expectation']}": row["count"] for row in not_met.collect()},
+        retention=_retention(lake, last),
     )
+
+
+def _retention(lake: Lake, last: date) -> list[Cohort]:
+    """The months whose first window is complete."""
+    told = lake.read("mart.retention", known_on=last).where("grain = 'month' and slice = 'all' and is_complete")
+    rows = told.where(F.col("period").isin(*BRACKETS)).collect()
+    return [
+        Cohort(
+            month=month,
+            customers=max(row["customers"] for row in rows if row["cohort_start"] == month),
+            rates={row["period"]: row["rate"] for row in rows if row["cohort_start"] == month},
+        )
+        for month in sorted({row["cohort_start"] for row in rows})
+    ]
 
 
 def told(outcome: Outcome, folder: str, command: str) -> str:
@@ -121,6 +149,12 @@ def told(outcome: Outcome, folder: str, command: str) -> str:
         f"+ {each['quarantined']:,} quarantined + {each['duplicate']:,} duplicate + {each['waiting']:,} waiting"
         for source, each in sorted(outcome.sources.items())
     ]
+    retained = [
+        f"  {cohort.month:%Y-%m}{cohort.customers:>11,}"
+        + "".join(f"{f'{100 * cohort.rates[each]:.0f} %' if each in cohort.rates else '–':>13}" for each in BRACKETS)
+        for cohort in outcome.retention
+    ]
+    heading = "  first month customers" + "".join(f"{each.replace('_', ' '):>13}" for each in BRACKETS)
     return "\n".join(
         [
             f"The lake knows {outcome.first} to {outcome.last}.",
@@ -131,10 +165,16 @@ def told(outcome: Outcome, folder: str, command: str) -> str:
             *accounts,
             f"  quarantined because of: {reasons or 'nothing'}",
             f"  {outcome.expectations:,} expectations were looked at; not met: {not_met or 'none'}",
+            *(
+                ["Who came back, by the month of the first payment (– not closed yet):", heading, *retained]
+                if retained
+                else []
+            ),
             "Look further:",
             f"  export CLM_LAKE={folder}/lake CLM_LANDING={folder}/landing",
             f"  {command} status",
             f"  {command} table core.customer_daily --night --limit 5",
+            f"  {command} table mart.retention --where \"grain = 'month' and slice = 'first_product'\"",
             f"  {command} table core.transactions --where \"status = 'reversed'\" --limit 5",
         ]
     )

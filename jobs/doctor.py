@@ -103,9 +103,8 @@ def lake_is_writable(settings: Settings) -> str:
 
 
 def pinned(settings: Settings, ledger: Ledger) -> str:
-    """The lake was begun with this zone and currency."""
-    ledger.pin("zone", settings.lake.zone)
-    ledger.pin("currency", settings.lake.currency)
+    """The lake was begun with what may not change since."""
+    ledger.pin_lake(settings.lake)
     return f"{settings.lake.zone} and {settings.lake.currency}, as the lake was begun."
 
 

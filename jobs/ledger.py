@@ -15,6 +15,7 @@ from itertools import groupby
 
 import sqlalchemy as sa
 
+from conf import LakeSettings
 from jobs.errors import DataRefused, Failed
 from jobs.lease import BEAT_SECONDS, Holder, Lease, current_holder
 from jobs.ledger_db import DELIVERIES, GENERATIONS, LINEAGE, META, PUBLICATIONS, RUNS, connect, reading
@@ -44,6 +45,11 @@ class Ledger:
         return cls(connect(url), clock)
 
     # Facts about the lake
+
+    def pin_lake(self, lake: LakeSettings) -> None:
+        """Pins what dates, amounts and closed windows of the lake go by."""
+        for key in ("zone", "currency", "close_after"):
+            self.pin(key, str(getattr(lake, key)))
 
     def pin(self, key: str, value: str) -> None:
         """Stores a fact that may not change on a lake with data (its zone, say); DataRefused when it did."""

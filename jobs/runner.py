@@ -158,8 +158,7 @@ def _opened(
     run = ledger.start_run(command, first, last, stage)
     try:
         with ledger.lease(run, keep=keep) as lease:
-            ledger.pin("zone", settings.lake.zone)
-            ledger.pin("currency", settings.lake.currency)
+            ledger.pin_lake(settings.lake)
             with progress.step("start Spark"):
                 spark = open_session(settings)
             mappings = {source.name: check_mapping(spark, source) for source in settings.sources}

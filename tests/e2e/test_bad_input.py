@@ -141,9 +141,13 @@ def test_a_lake_that_cannot_be_written_is_named(tmp_path: Path, clm: Callable[..
     assert (said.code, f"The lake {tmp_path}/file/lake cannot be written" in said.sentence) == (1, True)
 
 
-@pytest.mark.parametrize(("key", "was", "now"), [("zone", "Asia/Kolkata", "Europe/London"), ("currency", "INR", "GBP")])
+@pytest.mark.parametrize(
+    ("key", "was", "now"),
+    [("zone", "Asia/Kolkata", "Europe/London"), ("currency", "INR", "GBP"), ("close_after", "7", "9")],
+)
 def test_what_a_lake_was_begun_with_cannot_change(on_lake: OnLake, key: str, was: str, now: str) -> None:
-    on_lake.place.configure(payments(), base=f'[lake]\n{key} = "{now}"\n{BASE}')
+    given = now if now.isdigit() else f'"{now}"'
+    on_lake.place.configure(payments(), base=f"[lake]\n{key} = {given}\n{BASE}")
     said = on_lake.clm("run", "--date", str(TUE))
     assert (said.code, f"begun with {key} = '{was}' and is now given {key} = '{now}'" in said.sentence) == (3, True)
 

@@ -10,9 +10,11 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from conf import CohortSettings
-from jobs import cohorts, profile, retention
+from jobs import cohorts, daily, profile, retention
+from schemas.core import POSTED
+from schemas.feeds import TRANSACTIONS
 from schemas.mart import RETENTION_COHORTS
-from tests.jobs.rows import Row, table_frame
+from tests.jobs.rows import CUSTOMER, Row, conform_nights, records_of, source_of, table_frame
 from tests.jobs.test_profile import daily_of, expected, histories, payment
 
 CLOSE_AFTER = 7
@@ -217,3 +219,21 @@ def test_a_calendar_month_is_told_by_months_alone_and_is_complete_when_it_is_the
     assert [(row["grain"], row["cohort_start"], row["customers"], str(row["rate"])) for row in found] == [
         ("month", on("01-01"), 2, "0.500000")
     ]
+
+
+# ---- the zone
+
+
+def test_midnight_is_the_zones(spark: SparkSession) -> None:
+    source = source_of()
+    rows: list[Row] = [
+        {"transaction_id": "t1", "occurred_at": "2026-01-10 18:29:59", "as_of_date": "2026-01-10"},  # 23:59 in Kolkata
+        {"transaction_id": "t2", "occurred_at": "2026-01-10 18:30:00", "as_of_date": "2026-01-11"},  # 00:00 of the 11th
+    ]
+    records = records_of(spark, source, rows)
+    posted, _ = conform_nights(records, TRANSACTIONS, on("01-10"), on("01-11"))
+    none = table_frame(spark, POSTED["customers"], [], CUSTOMER)
+    told_daily = daily.transform(posted, none)
+    profiles = profile.transform(None, told_daily, since=None, as_of=on("01-18"))
+    frame = cohorts.transform(profiles, COHORTS, close_after=CLOSE_AFTER, days=[on("01-18")])
+    assert told(frame, "period", "first_date", "customers", "retained") == [("day_1", on("01-10"), 1, 1)]

@@ -40,8 +40,7 @@ def lake(spark: SparkSession, settings: Settings) -> Lake:
     run = ledger.start_run("run", MON, TUE)
     with ledger.lease(run) as lease:
         lake = Lake(spark, settings, ledger, run, lease)
-        ledger.pin("zone", settings.lake.zone)
-        ledger.pin("currency", settings.lake.currency)
+        ledger.pin_lake(settings.lake)
         payment: dict[str, Any] = {
             "customer_id": "U1",
             "occurred_at": NOON,

@@ -85,6 +85,56 @@ order by month
 """
 
 
+# Every window of every month of first sales, counted customer by customer; nothing is shared with the lake's masks.
+RETENTION = """
+with sales as (
+    select distinct customer, day from invoices where not is_cancellation and not has_no_customer and not is_free
+),
+customers as (select customer, min(day) as first from sales group by customer),
+periods as (
+    select * from (values
+        ('day_1', 1, 1), ('day_3', 3, 3), ('day_7', 7, 7), ('day_14', 14, 14), ('day_30', 30, 30), ('day_60', 60, 60),
+        ('day_90', 90, 90), ('days_1_29', 1, 29), ('days_30_59', 30, 59), ('days_60_89', 60, 89),
+        ('days_90_119', 90, 119), ('day_30_plus', 30, 119)
+    ) as periods(period, a, b)
+),
+windows as (
+    select customer, first, period, first + a::integer as begins, first + b::integer as ends,
+        last_day(first) + b::integer as cohort_ends
+    from customers cross join periods
+    union all
+    select customer, first, 'month_' || n, date_trunc('month', first) + to_months(n::integer),
+        last_day(date_trunc('month', first) + to_months(n::integer)),
+        last_day(date_trunc('month', first) + to_months(n::integer))
+    from customers cross join range(13) as months(n)
+)
+select
+    strftime(first, '%Y-%m') as cohort,
+    period,
+    count(*) as customers,
+    count(*) filter (
+        exists (from sales where sales.customer = windows.customer and sales.day between begins and ends)
+    ) as retained
+from windows
+where cohort_ends + ?::integer <= ?
+group by cohort, period
+order by cohort, period
+"""
+
+
+def retention(parquet: Path, *, close_after: int, known_on: date, since: date = FIRST) -> dict[str, int]:
+    """Customers and retained of every month of first sales and window that is complete by `known_on`."""
+    with duckdb.connect() as connection:
+        connection.execute("set threads = 2")
+        connection.execute(INVOICES, [str(parquet), since])
+        rows = connection.execute(RETENTION, [close_after, known_on]).fetchall()
+    return {
+        f"{cohort} {period} {name}": count
+        for cohort, period, *counts in rows
+        for name, count in zip(("customers", "retained"), counts, strict=True)
+    }
+
+
 def computed(parquet: Path, since: date = FIRST) -> dict[str, int]:
     """The figures of `since` and later by name, those of a month as "2010-12 sales"; money in pence."""
     with duckdb.connect() as connection:

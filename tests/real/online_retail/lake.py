@@ -19,7 +19,15 @@ from jobs.session import open_session
 
 DUMP = Path("online_retail") / "online_retail.parquet"
 # What a night learned of the shop; their digests do not depend on how the nights were run.
-TABLES = ("raw.online_retail", "core.transactions", "core.quarantine", "core.customer_daily", "ops.deliveries")
+TABLES = (
+    "raw.online_retail",
+    "core.transactions",
+    "core.quarantine",
+    "core.customer_daily",
+    "mart.retention_cohorts",
+    "ops.deliveries",
+)
+SNAPSHOTS = ("mart.customer_profile",)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,16 @@ class Shop:
         )
         figures |= _refused(known("core.quarantine"))
         return figures | _months(known("core.customer_daily"), posted)
+
+    def retention(self, known_on: date) -> dict[str, int]:
+        """Every complete month of first sales, under the names of `expected.retention`."""
+        lake = Lake(open_session(self.settings), self.settings, Ledger.open(self.settings.ledger_url))
+        told = lake.read("mart.retention", known_on=known_on).where("grain = 'month' and slice = 'all' and is_complete")
+        return {
+            f"{row['cohort_start']:%Y-%m} {row['period']} {name}": row[name]
+            for row in told.collect()
+            for name in ("customers", "retained")
+        }
 
 
 def _one_row(frame: DataFrame) -> dict[str, int]:
