@@ -85,11 +85,9 @@ def _personal_faults(data: Mapping[str, Any], columns: Mapping[str, Any]) -> Fou
     for column in personal:
         if column not in columns:
             yield ("personal", column), f"is not in [columns]{hint(column, columns)}"
-    if personal:
-        yield (
-            ("personal",),
-            f"source {data.get('name')}: [personal] is not supported yet; leave these columns out of the delivery",
-        )
+        elif columns[column] != "string":
+            message = f"{column} is {columns[column]} in [columns], and tokens are made from text: declare it string"
+            yield ("personal", column), message
 
 
 def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -26,8 +26,8 @@ from conf.toml import Document, Layers
 def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of the lake that `environ` names; `env` wins over its `CLM_ENV`.
 
-    Reads CLM_LAKE, CLM_LANDING, CLM_CONF, CLM_ENV and CLM_LEDGER_URL; an empty one counts as unset. Raises
-    ConfError with every fault of every file.
+    Reads CLM_LAKE, CLM_LANDING, CLM_CONF, CLM_ENV, CLM_LEDGER_URL and CLM_TOKEN_KEYS; an empty one counts as
+    unset. Raises ConfError with every fault of every file.
     """
     faults: list[Fault] = []
     env = env or environ.get("CLM_ENV") or "local"
@@ -66,6 +66,7 @@ def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Set
     if "://" in root and not environ.get("CLM_LEDGER_URL"):
         message = f"is needed, because a ledger cannot lie on {root}; give the URL of a PostgreSQL database"
         faults.append(Fault(key="CLM_LEDGER_URL", message=message))
+    token_keys = environ.get("CLM_TOKEN_KEYS")
     if faults or not (lake and spark and quality and cohorts):
         raise ConfError(faults)
     return Settings(
@@ -73,6 +74,7 @@ def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Set
         lake=lake.model_copy(update={"root": root}),
         landing=_absolute(environ.get("CLM_LANDING") or "landing"),
         ledger_url=ledger_url,
+        token_keys=_absolute(token_keys) if token_keys else None,
         spark=spark,
         quality=quality,
         cohorts=cohorts,

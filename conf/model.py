@@ -31,7 +31,18 @@ def _zone(name: str) -> str:
     return name
 
 
+def _region(code: str) -> str:
+    from phonenumbers import SUPPORTED_REGIONS
+
+    if code not in SUPPORTED_REGIONS:
+        raise ValueError(
+            f"{code!r} should be a country whose phone numbers are known, in two capital letters (ISO 3166)"
+        )
+    return code
+
+
 Zone = Annotated[str, AfterValidator(_zone)]
+Region = Annotated[str, AfterValidator(_region)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from conf.errors import ConfError, Fault, hint
-from conf.model import Frozen, Text, Zone, spelt
+from conf.model import Frozen, Region, Text, Zone, spelt
 from conf.source import Source
 
 Days = Annotated[int, Field(ge=0)]
@@ -22,13 +22,14 @@ HOP_DAYS = 31
 class LakeSettings(Frozen):
     """The lake: where it lies, and what may not change once it holds data.
 
-    `root` is an absolute path or the URL of an object store. `close_after` is how many days after its last day
-    a retention window closes.
+    `root` is an absolute path or the URL of an object store. `region` is where phone numbers without a country
+    code are dialled. `close_after` is how many days after its last day a retention window closes.
     """
 
     root: Text = "lake"
     zone: Zone
     currency: Annotated[str, spelt(r"[A-Z]{3}", "three capital letters (ISO 4217)")]
+    region: Region
     # At most 39: days 90 to 119 after the first of 60 dates must still stand in the mask (mart.upgrade_retention).
     close_after: Annotated[int, Field(ge=0, le=39)]
 
@@ -136,13 +137,15 @@ class Settings(Frozen):
     """One lake, resolved: the shipped files, those of `CLM_CONF`, and the environment.
 
     `landing` is the folder deliveries arrive in; `ledger_url` is for SQLAlchemy and may hold a password: never
-    log it. `sources` are in name order, which is the order in which they claim keys.
+    log it. `token_keys` is the file with the keys of tokens. `sources` are in name order, which is the order in
+    which they claim keys.
     """
 
     env: str
     lake: LakeSettings
     landing: str
     ledger_url: str = Field(repr=False)
+    token_keys: str | None = None
     spark: SparkSettings
     quality: QualitySettings
     cohorts: CohortSettings
@@ -155,7 +158,7 @@ class Settings(Frozen):
         resolved = self.model_dump(
             mode="json",
             include={
-                "lake": {"zone", "currency", "close_after"},
+                "lake": {"zone", "currency", "region", "close_after"},
                 "quality": True,
                 "cohorts": True,
                 "sources": True,
@@ -173,6 +176,11 @@ class Settings(Frozen):
                 return source
         names = [source.name for source in self.sources]
         raise ConfError([Fault(message=f"there is no source {name!r}{hint(name, names)}")])
+
+    @property
+    def personal_sources(self) -> tuple[Source, ...]:
+        """Those with columns that become tokens, for which keys are needed."""
+        return tuple(source for source in self.sources if source.personal)
 
     def sources_of(self, feed: str) -> tuple[Source, ...]:
         return tuple(source for source in self.sources if source.feed == feed)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
+from itertools import groupby
 
 # Snapshots are kept for this many days, and at month ends.
 KEPT_DAYS = 7
+# Rows wait for the next Sunday at the longest.
+LONGEST_WAIT = timedelta(days=8)
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -22,7 +26,31 @@ def next_sunday(day: date) -> date:
     return day + timedelta(days=6 - day.weekday())
 
 
-def snapshot_days(first: date, last: date) -> list[date]:
-    """The days of a range whose snapshots are made: its month ends and its last week."""
-    week = last - timedelta(days=KEPT_DAYS - 1)
-    return [day for day in days_between(first, last) if is_month_end(day) or day >= week]
+def taken_on(landed: date, repairs: Collection[date]) -> date:
+    """The night that takes what waits of the night `landed`: the next Sunday, or the next of `repairs` before it."""
+    return min(day for day in (next_sunday(landed), *repairs) if day >= landed)
+
+
+def is_kept_snapshot(day: date, newest: date) -> bool:
+    """Whether a snapshot of `day` is still kept once there is one of `newest`."""
+    return is_month_end(day) or day > newest - timedelta(days=KEPT_DAYS)
+
+
+def snapshot_days(first: date, last: date, newest: date) -> list[date]:
+    """The days of a range whose snapshots are made on a lake that goes to `newest`.
+
+    Those that are kept, and the last, which holds what the range has told until the next snapshot is published.
+    """
+    return [day for day in days_between(first, last) if is_kept_snapshot(day, newest) or day == last]
+
+
+def hops(days: Sequence[date]) -> list[list[date]]:
+    """Snapshot days in order, grouped into those that are folded at once from the newest snapshot before the group.
+
+    Of days that follow each other the first is alone: the others then reach back to it and no further.
+    """
+    groups: list[list[date]] = []
+    for _, run in groupby(enumerate(days), key=lambda numbered: numbered[1] - timedelta(days=numbered[0])):
+        first, *others = [day for _, day in run]
+        groups += [[first], others] if others else [[first]]
+    return groups

@@ -6,6 +6,7 @@ landed it. They are few, so the wide rows are posted in a second pass without a 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 
 from pyspark.sql import Column, DataFrame, Window
@@ -25,11 +26,12 @@ ARRIVAL = ("landed_date", "delivery_id", "record_id")
 EPOCH = date(1970, 1, 1)
 
 
-def due(records: DataFrame, source: Source, *, first_night: date) -> DataFrame:
+def due(records: DataFrame, source: Source, *, first_night: date, repairs: Collection[date] = ()) -> DataFrame:
     """Adds `known_since`, from when on a record's key is looked for, and `due_date`, the night that posts it.
 
     That is the night that landed it; for a row of just past midnight the next; and for one so late that its
-    key might be known from before the look-back the next Sunday, when all of the past is looked at.
+    key might be known from before the look-back the next Sunday, or the next of `repairs`, when all of the past
+    is looked at.
     """
     landed = F.col("landed_date")
     if source.feed_spec.kind == "states":
@@ -39,12 +41,14 @@ def due(records: DataFrame, source: Source, *, first_night: date) -> DataFrame:
     earliest = F.date_sub(landed, source.late_days)
     is_early = F.col("learned_date") > landed
     is_looked_up = (F.col("learned_date") >= earliest) | (earliest <= F.lit(first_night))
-    sunday = F.date_add(landed, (F.lit(8) - F.dayofweek(landed)) % 7)
+    taken_on = F.date_add(landed, (F.lit(8) - F.dayofweek(landed)) % 7)
+    for repair in repairs:
+        taken_on = F.when(F.lit(repair).between(landed, taken_on), F.lit(repair)).otherwise(taken_on)
     due_date = (
         F.when(F.col("bits") != 0, landed)
         .when(is_early, F.date_add(landed, 1))
         .when(is_looked_up, landed)
-        .otherwise(sunday)
+        .otherwise(taken_on)
     )
     return records.withColumns({"known_since": F.coalesce("learned_date", landed), "due_date": due_date})
 

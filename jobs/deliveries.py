@@ -1,27 +1,25 @@
-"""Deliveries: folders with a manifest below the landing folder, found, checked and given to their night.
+"""Deliveries: folders with a manifest below the landing folder, found and checked.
 
 A delivery is checked before a row of it is read: names, bytes and sha256 here, rows once they are counted
-(`jobs.land`). It belongs for ever to the night that first landed it.
+(`jobs.land`).
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import re
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from conf import Source
 from jobs.errors import DataRefused, Usage
-from jobs.ledger import Ledger
 from jobs.ledger_records import Delivery
 
 MANIFEST = "manifest.json"
@@ -140,11 +138,8 @@ def read_manifest(source: Source, folder: Path, day: date | None) -> Manifest | 
         raise DataRefused(f"{file}: it says source {manifest.source!r} and lies where {source.name!r} delivers.")
     if manifest.date != day and not source.is_dump:
         raise DataRefused(f"{file}: it says date {manifest.date} and lies in the folder of {day}.")
-    if manifest.replaces is not None:
-        raise DataRefused(
-            f"{file}: it replaces {manifest.replaces}; replacing a delivery is not supported yet. "
-            "Deliver it as an addition."
-        )
+    if manifest.replaces is not None and source.is_dump:
+        raise DataRefused(f"{file}: a dump replaces nothing. Load it into an empty lake, and leave `replaces` out.")
     return manifest
 
 
@@ -210,107 +205,19 @@ def verify(source: Source, folder: Path, manifest: Manifest, *, is_fresh: bool =
             raise DataRefused(f"{path}: its sha256 is not the manifest's. {again}")
 
 
-def refuse_broken_gzip(source: Source, parts: Iterable[Part]) -> None:
-    """Raises DataRefused for a .gz file that ends too soon or does not unpack. Reads them all: for after a failure."""
-    for part in parts:
-        for path in (part.folder / file.name for file in part.manifest.files if file.name.endswith(".gz")):
-            try:
-                with gzip.open(path) as opened:
-                    while opened.read(CHUNK):
-                        pass
-            except (OSError, EOFError, zlib.error) as error:
-                raise DataRefused(
-                    f"{path}: it does not unpack to its end ({error}). Ask {source.owner} to deliver it again."
-                ) from None
+def refuse_broken_archives(source: Source, parts: Iterable[Part], suffix: Literal[".gz", ".zst"]) -> None:
+    """Raises DataRefused for a file of that kind that ends too soon or does not unpack.
 
-
-def take(source: Source, landing: Path, ledger: Ledger, nights: Sequence[date]) -> list[Part]:
-    """The deliveries that belong to `nights`, verified and entered in the ledger.
-
-    A night whose conform is published has exactly its own; any other takes what is dated up to it and no
-    night has taken. Raises DataRefused where a required source has nothing for a night.
+    Spark reads both kinds itself. It stops at a broken .gz, so that one is looked for after a failure; but a .zst of
+    several frames whose last one is cut off it may take for whole, so these are read through before it sees them.
     """
-    if source.is_dump:
-        return _take_dump(source, landing, ledger, nights)
-    own = {night: ledger.deliveries_of(source.name, night) for night in nights}
-    is_fixed = {night for night in nights if any(delivery.is_fixed for delivery in own[night])}
-    open_nights = [night for night in nights if night not in is_fixed]
-    ledger.release(source.name, open_nights)
-    taken = ledger.folders_taken(source.name)
-    parts: list[Part] = []
-    owners = ledger.owners()
-    for folder, day in find(source, landing):
-        night = next((night for night in open_nights if day is not None and night >= day), None)
-        relative = str(folder.relative_to(landing))
-        if night is None or relative in taken:
-            continue
-        manifest = read_manifest(source, folder, day)
-        if manifest is None:
-            continue
-        owner = owners.setdefault(manifest.delivery_id, relative)
-        if owner != relative:
+    files = {part.folder / file.name for part in parts for file in part.manifest.files}
+    for path in sorted(file for file in files if file.suffix == suffix):
+        try:
+            with pa.input_stream(str(path)) as unpacked:
+                while unpacked.read(CHUNK):
+                    pass
+        except OSError as error:
             raise DataRefused(
-                f"{folder / MANIFEST}: the delivery_id {manifest.delivery_id} is taken by {owner}; give it one of "
-                "its own."
-            )
-        verify(source, folder, manifest, is_fresh=source.files.manifest == "computed")
-        parts.append(_part(source, manifest, folder, relative, night))
-    _refuse_missing(source, landing, open_nights, parts)
-    ledger.take([part.delivery for part in parts])
-    for night in sorted(is_fixed):
-        for delivery in own[night]:
-            folder = landing / delivery.folder
-            manifest = Manifest.model_validate(delivery.manifest)
-            verify(source, folder, manifest)
-            parts.append(Part(delivery, manifest, folder))
-    return parts
-
-
-def _part(source: Source, manifest: Manifest, folder: Path, relative: str, night: date) -> Part:
-    delivery = Delivery(
-        source=source.name,
-        delivery_id=manifest.delivery_id,
-        folder=relative,
-        date=manifest.date,
-        night=night,
-        is_fixed=False,
-        replaces=manifest.replaces,
-        manifest=manifest.model_dump(mode="json"),
-    )
-    return Part(delivery, manifest, folder)
-
-
-def _refuse_missing(source: Source, landing: Path, nights: Sequence[date], parts: Sequence[Part]) -> None:
-    if not source.required or source.cadence == "continuous":
-        return
-    dated = {part.delivery.date for part in parts}
-    missing = [night for night in nights if night not in dated]
-    if missing:
-        where = landing / source.files.path.replace("{date}", missing[0].isoformat())
-        others = f" and {len(missing) - 1} later" if len(missing) > 1 else ""
-        waits = " (a folder without manifest.json is still being written)" if source.files.manifest == "given" else ""
-        raise DataRefused(
-            f"The source {source.name} has no delivery for {missing[0]}{others}: nothing at {where}{waits}. "
-            f"Ask {source.owner} for it, or set required = false in {source.location}."
-        )
-
-
-def _take_dump(source: Source, landing: Path, ledger: Ledger, nights: Sequence[date]) -> list[Part]:
-    found = find(source, landing)
-    manifest = read_manifest(source, found[0][0], None) if found else None
-    if manifest is None:
-        if source.required:
-            raise DataRefused(f"The source {source.name} has no file at {landing / source.files.path}.")
-        return []
-    folder = found[0][0]
-    verify(source, folder, manifest, is_fresh=source.files.manifest == "computed")
-    others = set(ledger.taken(source.name)) - {manifest.delivery_id}
-    if others:
-        raise DataRefused(
-            f"{folder}: the dump of {source.name} is not the one of earlier nights ({sorted(others)[0]}). "
-            "Put that one back, or load the new one into an empty lake."
-        )
-    relative = str(folder.relative_to(landing))
-    parts = [_part(source, manifest, folder, relative, night) for night in nights]
-    ledger.take([part.delivery for part in parts])
-    return parts
+                f"{path}: it does not unpack to its end ({error}). Ask {source.owner} to deliver it again."
+            ) from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -89,19 +89,17 @@ class DeltaFiles:
         path: str,
         written: WrittenFiles,
         *,
-        days: Sequence[date],
         generations: Mapping[str, int],
         metadata: Mapping[str, Any],
-        replaces: bool,
+        emptied: Collection[date],
     ) -> Commit:
-        """Publish `written` in one commit as all that `days` hold, and read the commit back.
+        """Publish `written` in one commit, in place of all that the days `emptied` hold, and read the commit back.
 
         A transaction begun here, not the one that wrote, sees commits made since; the caller holds the
-        table's lock. `generations` become SetTransaction entries. `replaces` is false only where the days
-        are known to hold nothing, which spares the look for their old files.
+        table's lock. `generations` become SetTransaction entries.
         """
         transaction = self._transaction(path)
-        removed = self._old_files(transaction, days) if replaces else []
+        removed = self._old_files(transaction, emptied) if emptied else []
         transactions = [
             self._delta.actions.SetTransaction(tag, generation, self._jvm.scala.Some(1))
             for tag, generation in generations.items()
@@ -111,7 +109,7 @@ class DeltaFiles:
         )
         return self.read_commit(path, version)
 
-    def _old_files(self, transaction: Any, days: Sequence[date]) -> list[Any]:
+    def _old_files(self, transaction: Any, days: Collection[date]) -> list[Any]:
         listed = ", ".join(f"DATE'{day}'" for day in days)
         condition = self._session.sessionState().sqlParser().parseExpression(f"{PARTITION} in ({listed})")
         old = transaction.filterFiles(self._scala_seq([condition]), False)

@@ -20,6 +20,7 @@ from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.progress import Progress
 from jobs.session import MINIMUM_JAVA, jar_folder, java_version, open_session
+from jobs.tokens import token_maker
 from schemas.core import POSTED
 
 # Not in the wheel: where the project itself is checked out, the jars are compared with it byte for byte.
@@ -42,6 +43,8 @@ def examine(settings: Settings, ledger: Ledger | None, progress: Progress) -> It
     machine = [_checked("java", java), _checked("jars", jars)]
     yield from machine
     yield _checked("lake", lambda: lake_is_writable(settings))
+    if settings.personal_sources:
+        yield _checked("token keys", lambda: token_keys(settings))
     if ledger is None:
         yield Check("ledger", True, "There is none yet; the first run makes it.")
         return
@@ -102,9 +105,16 @@ def lake_is_writable(settings: Settings) -> str:
     return f"{root} can be written." if there == root else f"{root} is not there yet and can be made."
 
 
+def token_keys(settings: Settings) -> str:
+    """The key file can be read, by its owner alone, and holds keys."""
+    maker = token_maker(settings)
+    assert maker is not None  # or a source without personal columns was asked about
+    return f"{settings.token_keys} can be read by its owner only; key {maker.key_id} makes tokens."
+
+
 def pinned(settings: Settings, ledger: Ledger) -> str:
     """The lake was begun with what may not change since."""
-    ledger.pin_lake(settings.lake)
+    ledger.pin_lake(settings)
     return f"{settings.lake.zone} and {settings.lake.currency}, as the lake was begun."
 
 

@@ -83,8 +83,12 @@ def refuse_above_limit(source: Source, judgement: Judgement) -> None:
 
 
 def is_above_limit(source: Source, refused: int, rows: int) -> bool:
-    """More than max_quarantined of the rows; exactly, for as floats 0.29 of 100 is less than 29."""
-    return refused > Decimal(str(source.limits.max_quarantined)) * rows
+    """More than max_quarantined of the rows; exactly, for as floats 0.29 of 100 is less than 29.
+
+    One row alone is no share of anything, unless none at all may be refused (docs/adr/0005).
+    """
+    limit = Decimal(str(source.limits.max_quarantined))
+    return refused > limit * rows and (refused > 1 or not limit)
 
 
 def above_limit(source: Source, what: str, refused: int, rows: int, by_reason: Mapping[str, int]) -> str:

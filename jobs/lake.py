@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from conf import Settings
 from expectations.figures import Suite, gather_sql, nothing_gathered
-from jobs.calendar import days_between
+from jobs.calendar import days_between, is_kept_snapshot
 from jobs.delta import Commit, DeltaFiles, WrittenFiles, local_path
 from jobs.errors import Busy, DataRefused, Failed, is_sparks
 from jobs.frames import hash_of, local_frame
@@ -138,14 +138,25 @@ class Lake:
     def _empty(self, table: Table) -> DataFrame:
         return local_frame(self.spark, [], table.ddl(nullable=True))
 
-    def stage(self, table: Table, frame: DataFrame, days: Sequence[date], suites: Sequence[Suite]) -> Staged:
-        """Write `frame`, which holds rows of `days` only, and gather the figures that `suites` ask for."""
+    def stage(
+        self,
+        table: Table,
+        frame: DataFrame,
+        days: Sequence[date],
+        suites: Sequence[Suite],
+        *,
+        is_day_by_day: bool = False,
+    ) -> Staged:
+        """Write `frame`, which holds rows of `days` only, and gather the figures that `suites` ask for.
+
+        `is_day_by_day`: each of its tasks has rows of one day already.
+        """
         if self.run is None:
             raise Failed("This lake was opened to be read.")
         self._ensure(table)
         generations = self.ledger.draw(self.run.run_id, table.name, days)
         fields = tuple(frame.dtypes)
-        if len(days) > MANY_DAYS:
+        if len(days) > MANY_DAYS and not is_day_by_day:
             # Else every task would write a file into every day.
             frame = frame.hint("rebalance", PARTITION)
         written = self._delta.write(self.path(table.name), frame)
@@ -199,6 +210,7 @@ class Lake:
             self.recover(table.name)
             before = self.ledger.published(table.name, staged.days[0], staged.days[-1])
             self._refuse_vanishing(staged, before, announced_empty)
+            dropped = self._outlived(staged)
             days = {
                 day.isoformat(): {
                     "generation": staged.generations[day],
@@ -214,20 +226,33 @@ class Lake:
                 "run_id": self.run.run_id,
                 "conf_digest": self.settings.digest,
                 "days": days,
+                "dropped": [day.isoformat() for day in dropped],
                 **(told or {}),
             }
             commit = self._delta.commit(
                 self.path(table.name),
                 staged.written,
-                days=staged.days,
                 generations={f"clm/{table.name}/{day}": generation for day, generation in staged.generations.items()},
                 metadata=metadata,
-                replaces=any(day in before for day in staged.days),
+                # Where a day is known to hold nothing there are no old files to look for.
+                emptied=[*dropped, *(day for day in staged.days if day in before)],
             )
             if commit.metadata.get("run_id") != self.run.run_id:
                 raise Failed(f"{table.name}: version {commit.version} is not this run's commit. Run `clm doctor`.")
-            self.ledger.record(_publications(table.name, commit))
+            self._note(table.name, commit)
         self._own[table.name] = staged
+
+    def _outlived(self, staged: Staged) -> list[date]:
+        """Earlier snapshots that are no longer kept once the staged ones are there."""
+        if staged.table.kind != "snapshot":
+            return []
+        kept = self.ledger.kept_days(staged.table.name, date.min, date.max)
+        newest = max([*kept, *staged.days])
+        return [day for day in kept if day not in staged.generations and not is_kept_snapshot(day, newest)]
+
+    def _note(self, table: str, commit: Commit) -> None:
+        dropped = [date.fromisoformat(day) for day in commit.metadata.get("dropped", ())]
+        self.ledger.record(_publications(table, commit), {table: dropped})
 
     def _refuse_vanishing(
         self, staged: Staged, before: Mapping[date, Publication], announced_empty: Collection[date]
@@ -273,7 +298,7 @@ class Lake:
         for missed in range(start + 1, version + 1):
             commit = self._delta.read_commit(self.path(table), missed)
             if commit.metadata.get("table") == table:
-                self.ledger.record(_publications(table, commit))
+                self._note(table, commit)
                 found += 1
         return found
 

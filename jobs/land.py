@@ -7,7 +7,7 @@ which refuses the row and keeps the value.
 from __future__ import annotations
 
 import csv
-import gzip
+import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from conf import ColumnType, Source
 from jobs.deliveries import Part
 from jobs.errors import DataRefused
 from jobs.frames import local_frame, select_contract
+from jobs.tokens import TokenMaker, tokenise
 
 CORRUPT = "_unparsable"
 LONGEST_FIELD = 1_000_000
@@ -48,9 +49,10 @@ class Layout:
     local_times: tuple[str, ...] = ()
 
 
-def read(spark: SparkSession, source: Source, parts: Sequence[Part]) -> DataFrame:
+def read(spark: SparkSession, source: Source, parts: Sequence[Part], maker: TokenMaker | None = None) -> DataFrame:
     """All rows of the parts' files: the source's columns, and delivery_id, file, position, night, …
 
+    Personal columns are tokens of `maker`: nothing after this sees what was delivered in them.
     `night` is the night that takes the delivery; of a dump it is still to be found (`jobs.dump.dated`).
     Raises DataRefused where a file lacks a column or holds it with another type.
     """
@@ -65,7 +67,7 @@ def read(spark: SparkSession, source: Source, parts: Sequence[Part]) -> DataFram
     listed = [(_uri(spark, path), name, part.delivery.delivery_id, part.night) for path, (part, name) in files.items()]
     # The list of files is small; without it no row knows its delivery.
     provenance = F.broadcast(local_frame(spark, listed, FILE_LIST))
-    return rows.join(provenance, "file_path", "inner").drop("file_path")
+    return tokenise(rows, source, maker).join(provenance, "file_path", "inner").drop("file_path")
 
 
 def _files(parts: Sequence[Part]) -> dict[Path, tuple[Part, str]]:
@@ -126,6 +128,9 @@ def _refuse_columns(source: Source, path: Path, found: Sequence[str]) -> None:
     if missing:
         new = [name for name in found if name not in source.columns]
         renamed = f" It has {', '.join(new)} that nobody declared: was it renamed?" if new else ""
+        if len(missing) == len(source.columns):
+            # Then its first line may well be a row, whose values are nobody's to read here.
+            renamed = " It has none of the columns declared: does it begin with their names?"
         raise DataRefused(
             f"{path}: the column {missing[0]} is missing.{renamed} "
             f"Ask {source.owner} for the file, or change [columns] in {source.location}."
@@ -140,13 +145,13 @@ def _declared_first(source: Source, path: Path, found: Sequence[str]) -> Layout:
 
 
 def _header(source: Source, path: Path) -> list[str]:
-    open_text = gzip.open if path.suffix == ".gz" else open
-    with open_text(path, "rt", encoding=_encoding(source), newline="") as lines:
+    # Unpacks .gz and .zst by the file's name, as Spark does.
+    with io.TextIOWrapper(pa.input_stream(str(path)), encoding=_encoding(source), newline="") as lines:
         try:
             quoting = csv.QUOTE_MINIMAL if source.files.quote else csv.QUOTE_NONE
             quote = source.files.quote or None
             return next(csv.reader(lines, delimiter=source.files.delimiter, quotechar=quote, quoting=quoting), [])
-        except (OSError, EOFError, UnicodeError) as error:
+        except (OSError, UnicodeError) as error:
             raise DataRefused(f"{path}: cannot be read ({error}). Ask {source.owner} to deliver it again.") from None
 
 
@@ -220,13 +225,19 @@ def _read_files(spark: SparkSession, source: Source, layout: Layout, paths: Sequ
             rows = _read_csv(spark, source, layout, names)
     if "position" not in rows.columns:
         rows = rows.withColumn("position", F.lit(None).cast("bigint"))
-    undeclared = F.lit(None).cast("string")
-    if layout.undeclared:
-        undeclared = F.nullif(
-            F.to_json(F.struct(*(F.col(f"`{name}`") for name in sorted(layout.undeclared)))), F.lit("{}")
-        )
     columns = [F.col(f"`{name}`") for name in source.columns]
-    return rows.select(*columns, undeclared.alias("undeclared"), "is_unparsable", "position", "file_path")
+    undeclared = _undeclared(source, layout).alias("undeclared")
+    return rows.select(*columns, undeclared, "is_unparsable", "position", "file_path")
+
+
+def _undeclared(source: Source, layout: Layout) -> Column:
+    if not layout.undeclared:
+        return F.lit(None).cast("string")
+    values = {name: F.col(f"`{name}`") for name in sorted(layout.undeclared)}
+    if source.personal:
+        # Where people are named, a new column may name them too: it is reported, and kept once it is declared.
+        values = {name: F.when(value.isNotNull(), "withheld") for name, value in values.items()}
+    return F.nullif(F.to_json(F.struct(*(value.alias(name) for name, value in values.items()))), F.lit("{}"))
 
 
 def _read_csv(spark: SparkSession, source: Source, layout: Layout, names: list[str]) -> DataFrame:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, date, datetime
 from itertools import groupby
 
 import sqlalchemy as sa
 
-from conf import LakeSettings
+from conf import Settings
 from jobs.errors import DataRefused, Failed
 from jobs.lease import BEAT_SECONDS, Holder, Lease, current_holder
-from jobs.ledger_db import DELIVERIES, GENERATIONS, LINEAGE, META, PUBLICATIONS, RUNS, connect, reading
+from jobs.ledger_db import DELIVERIES, GENERATIONS, LINEAGE, META, PUBLICATIONS, REPAIRS, RUNS, connect, reading
 from jobs.ledger_records import Delivery, Publication, Run, Upstream
 
 __all__ = ["Delivery", "Holder", "Lease", "Ledger", "Publication", "Run", "Upstream", "utc_now"]
@@ -46,10 +46,11 @@ class Ledger:
 
     # Facts about the lake
 
-    def pin_lake(self, lake: LakeSettings) -> None:
-        """Pins what dates, amounts and closed windows of the lake go by."""
-        for key in ("zone", "currency", "close_after"):
-            self.pin(key, str(getattr(lake, key)))
+    def pin_lake(self, settings: Settings) -> None:
+        """Pins what dates, amounts and closed windows of the lake go by; with its first tokens, their region."""
+        keys = ["zone", "currency", "close_after", *(["region"] if settings.personal_sources else [])]
+        for key in keys:
+            self.pin(key, str(getattr(settings.lake, key)))
 
     def pin(self, key: str, value: str) -> None:
         """Stores a fact that may not change on a lake with data (its zone, say); DataRefused when it did."""
@@ -120,12 +121,16 @@ class Ledger:
         with self._reads.begin() as connection:
             return _newest_drawn(connection, table, days)
 
-    def record(self, publications: Sequence[Publication]) -> None:
+    def record(self, publications: Sequence[Publication], dropped: Mapping[str, Sequence[date]] | None = None) -> None:
         """Notes what was published, with its lineage; what is noted already stays as it is.
 
-        Raises Failed when a generation is noted with another version, rows or digest.
+        `dropped`: table → days whose snapshots left the lake with that commit. Raises Failed when a generation is
+        noted with another version, rows or digest.
         """
         with self._writes.begin() as connection:
+            for table, days in (dropped or {}).items():
+                of_days = PUBLICATIONS.c.table_name == table, PUBLICATIONS.c.day.in_(days)
+                connection.execute(sa.update(PUBLICATIONS).where(*of_days).values(is_kept=False))
             for publication in publications:
                 if not _is_recorded(connection, publication):
                     _record(connection, publication, self._clock())
@@ -133,10 +138,21 @@ class Ledger:
             if nights:
                 _note_first_night(connection, min(nights))
 
-    def published(self, table: str, first: date, last: date) -> dict[date, Publication]:
-        """The newest publication of each published day from `first` to `last`, in day order."""
+    def published(self, table: str, first: date, last: date, *, with_dropped: bool = False) -> dict[date, Publication]:
+        """The newest publication of each day from `first` to `last` that the lake holds, in day order.
+
+        `with_dropped`: also of days whose snapshots are no longer kept.
+        """
         with self._reads.begin() as connection:
-            return _published(connection, table, first, last)
+            found = _published(connection, table, first, last)
+        return {day: each for day, each in found.items() if each.is_kept or with_dropped}
+
+    def kept_days(self, table: str, first: date, last: date) -> list[date]:
+        """The days from `first` to `last` of which the lake holds the table, in order."""
+        day = PUBLICATIONS.c.day
+        query = sa.select(day).distinct().where(PUBLICATIONS.c.table_name == table, PUBLICATIONS.c.is_kept)
+        with self._reads.begin() as connection:
+            return list(connection.scalars(query.where(day.between(first, last)).order_by(day)))
 
     def published_tables(self) -> list[str]:
         """The tables that have a published day, by name."""
@@ -187,9 +203,26 @@ class Ledger:
         with self._reads.begin() as connection:
             return dict(connection.execute(sa.select(DELIVERIES.c.delivery_id, DELIVERIES.c.folder)).all())
 
-    def deliveries_of(self, source: str, night: date) -> list[Delivery]:
-        """What belongs to the night, by id, those included that another of them replaces."""
-        return self._deliveries(DELIVERIES.c.source == source, DELIVERIES.c.night == night)
+    def deliveries_of(self, source: str, first: date, last: date | None = None) -> list[Delivery]:
+        """What belongs to the night, or to those from first to last, by id; with those that another replaces."""
+        return self._deliveries(DELIVERIES.c.source == source, DELIVERIES.c.night.between(first, last or first))
+
+    def replacements_due(self) -> list[Delivery]:
+        """Deliveries that will stand in for another once its night is backfilled."""
+        replaced = DELIVERIES.alias()
+        is_due = sa.exists().where(
+            replaced.c.source == DELIVERIES.c.source,
+            replaced.c.delivery_id == DELIVERIES.c.replaces,
+            replaced.c.is_fixed,
+            sa.not_(replaced.c.is_replaced),
+        )
+        return self._deliveries(is_due)
+
+    def note_replaced(self, source: str, replaced: Collection[str]) -> None:
+        """Notes that others stand in for these deliveries."""
+        ids = DELIVERIES.c.source == source, DELIVERIES.c.delivery_id.in_(sorted(replaced))
+        with self._writes.begin() as connection:
+            connection.execute(sa.update(DELIVERIES).where(*ids).values(is_replaced=True))
 
     def take(self, deliveries: Sequence[Delivery]) -> None:
         """Notes which night takes each delivery, anew where it is not fixed; a fixed one stays as it is.
@@ -210,6 +243,19 @@ class Ledger:
         """Fixes what these nights took: their conform is published."""
         with self._writes.begin() as connection:
             connection.execute(sa.update(DELIVERIES).where(*_is_open(source, nights)).values(is_fixed=True))
+
+    # Rows that wait
+
+    def note_repair(self, night: date) -> None:
+        """Notes that the night takes what waits, as Sundays do."""
+        with self._writes.begin() as connection:
+            if night not in connection.scalars(sa.select(REPAIRS.c.night)).all():
+                connection.execute(sa.insert(REPAIRS).values(night=night))
+
+    def repairs(self) -> list[date]:
+        """The nights that take what waits though they are no Sundays, in order."""
+        with self._reads.begin() as connection:
+            return list(connection.scalars(sa.select(REPAIRS.c.night).order_by(REPAIRS.c.night)))
 
     def _deliveries(self, *conditions: sa.ColumnElement[bool]) -> list[Delivery]:
         columns = [DELIVERIES.c[field.name] for field in fields(Delivery)]
@@ -256,7 +302,7 @@ def _is_recorded(connection: sa.Connection, new: Publication) -> bool:
 
 def _record(connection: sa.Connection, new: Publication, now: datetime) -> None:
     key = {"table_name": new.table, "day": new.day, "generation": new.generation}
-    same = ("generation", "version", "rows", "digest", "conf_digest", "run_id", "figures", "commit_sha256")
+    same = ("generation", "version", "rows", "digest", "conf_digest", "run_id", "figures", "commit_sha256", "is_kept")
     row = key | {name: getattr(new, name) for name in same} | {"published_at": now}
     connection.execute(sa.insert(PUBLICATIONS).values(row))
     lineage = [

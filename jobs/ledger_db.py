@@ -12,7 +12,7 @@ from sqlalchemy import event, exc
 from jobs.errors import Failed, Usage
 
 # The newest file in jobs/migrations/versions, said here too so that an up-to-date ledger opens without Alembic.
-REVISION = "0001"
+REVISION = "0002"
 
 # How long a transaction waits for another process's before it gives up; each takes milliseconds.
 WAIT_SECONDS = 60
@@ -100,6 +100,8 @@ PUBLICATIONS = sa.Table(
     sa.Column("published_at", UtcDateTime, nullable=False),
     sa.Column("figures", sa.JSON, nullable=False),
     sa.Column("commit_sha256", sa.Text, nullable=False),
+    # False once the snapshot is no longer in the lake; what was made from it still is.
+    sa.Column("is_kept", sa.Boolean, nullable=False),
 )
 
 LINEAGE = sa.Table(
@@ -124,9 +126,15 @@ DELIVERIES = sa.Table(
     sa.Column("date", sa.Date),
     sa.Column("is_fixed", sa.Boolean, nullable=False),
     sa.Column("replaces", sa.Text),
+    # Another of its night stands in for it.
+    sa.Column("is_replaced", sa.Boolean, nullable=False),
     sa.Column("manifest", sa.JSON, nullable=False),
     sa.Column("landed_at", UtcDateTime, nullable=False),
 )
+
+
+# Nights that take what waits, as Sundays do, because a person asked for it.
+REPAIRS = sa.Table("repairs", TABLES, sa.Column("night", sa.Date, primary_key=True))
 
 
 def connect(url: str) -> sa.Engine:

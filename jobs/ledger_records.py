@@ -37,7 +37,8 @@ class Publication:
     """One day of one table as one generation published it.
 
     `version` is the Delta version whose log entry has `commit_sha256`; `figures` are the day's audited
-    figures, JSON values only; `published_at` is filled in by the ledger.
+    figures, JSON values only; `published_at` is filled in by the ledger. A snapshot that is no longer kept in the
+    lake is still known.
     """
 
     table: str
@@ -52,13 +53,15 @@ class Publication:
     upstreams: tuple[Upstream, ...]
     commit_sha256: str
     published_at: datetime | None = field(default=None, compare=False)
+    is_kept: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
     """One delivery and the night it belongs to; of a dump (which has no date), its part of that night.
 
-    `is_fixed` once the night's conform is published: from then on the ledger never changes it.
+    `is_fixed` once the night's conform is published: from then on the ledger never changes it, but that another
+    may replace it. That other belongs to the same night and is not in force before (`jobs.taking.in_force`).
     """
 
     source: str
@@ -69,3 +72,4 @@ class Delivery:
     is_fixed: bool
     replaces: str | None
     manifest: Mapping[str, Any]
+    is_replaced: bool = False

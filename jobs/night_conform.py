@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from conf import Source
 from jobs import accounts, conform, mapping, state
 from jobs.accounts import Account, Counts, Tally
-from jobs.calendar import days_between, next_sunday, snapshot_days
+from jobs.calendar import LONGEST_WAIT, days_between, taken_on
 from jobs.deliveries import Manifest
 from jobs.dump import above_limit, is_above_limit
 from jobs.errors import DataRefused
@@ -23,11 +23,10 @@ from jobs.lake import Staged
 from jobs.ledger_records import Upstream
 from jobs.pipeline import snapshot_of
 from jobs.runner import Night
+from jobs.taking import in_force
 from schemas.core import QUARANTINE
 from schemas.feeds import FEEDS, Feed
 
-# Rows wait for the next Sunday at the longest.
-LONGEST_WAIT = timedelta(days=8)
 BROADCAST_KEYS = 2_000_000
 
 
@@ -82,7 +81,7 @@ def _records(night: Night, source: Source, waited: Mapping[str, set[date]], *, w
     made = mapping.records(
         raw, source, night.mappings[source.name], zone=lake.zone, currency=lake.currency, with_rows=with_rows
     )
-    return conform.due(made, source, first_night=night.first_night)
+    return conform.due(made, source, first_night=night.first_night, repairs=night.repairs)
 
 
 def _conform(night: Night, feed: Feed, waited: Mapping[str, set[date]]) -> Conformed:
@@ -126,10 +125,9 @@ def _state_before(night: Night, feed: Feed) -> DataFrame | None:
     """The state of the night before the first, from the nearest snapshot and the versions that came after it."""
     table = snapshot_of(feed.name)
     yesterday = night.first - timedelta(days=1)
-    snapshots = night.ledger.published(table.name, night.first_night, yesterday)
-    if not snapshots:
+    nearest = max(night.ledger.kept_days(table.name, night.first_night, yesterday), default=None)
+    if nearest is None:
         return None
-    nearest = max(snapshots)
     kept = night.lake.read_day(table.name, nearest)
     if nearest == yesterday:
         return kept
@@ -139,13 +137,15 @@ def _state_before(night: Night, feed: Feed) -> DataFrame | None:
 
 def _fold(night: Night, feed: Feed) -> None:
     """Make the snapshots of these nights from the state before them and the versions since."""
-    table, days = snapshot_of(feed.name), snapshot_days(night.first, night.last)
+    table = snapshot_of(feed.name)
+    days = night.snapshot_days(table.name)
     versions = night.lake.read(f"core.{feed.name}", known_on=night.last, since=night.first)
     folded = state.transform(_state_before(night, feed), versions, feed, table, days=days)
     staged = night.stage(table.name, folded, days)
     night.judge(staged)
     night.refuse_failures()
-    snapshots = night.digests(table.name, night.first_night, night.first - timedelta(days=1))
+    kept = night.ledger.kept_days(table.name, night.first_night, night.first - timedelta(days=1))[-1:]
+    snapshots = night.digests(table.name, kept[0], kept[0]) if kept else {}
     snapshots |= {day: Upstream(table=table.name, day=day, digest=staged.digest(day)) for day in days}
     made_from: dict[date, list[Upstream]] = {}
     for day in days:
@@ -190,12 +190,11 @@ def _account(night: Night, conformed: Iterable[Conformed], quarantine: Staged) -
     delivered: dict[Account, int] = {}
     landed_on: dict[str, set[date]] = defaultdict(set)
     for source in night.settings.sources:
-        for delivery_id, parts in night.ledger.taken(source.name).items():
-            for part in parts:
-                landed_on[delivery_id].add(part.night)
-                if night.first <= part.night <= night.last:
-                    account = Account(part.night, source.name, delivery_id, part.night)
-                    delivered[account] = sum(file.rows or 0 for file in Manifest.model_validate(part.manifest).files)
+        for part in in_force(night.ledger.deliveries_of(source.name, night.first - LONGEST_WAIT, night.last)):
+            landed_on[part.delivery_id].add(part.night)
+            if part.night >= night.first:
+                account = Account(part.night, source.name, part.delivery_id, part.night)
+                delivered[account] = sum(file.rows or 0 for file in Manifest.model_validate(part.manifest).files)
     with night.progress.step("account for every row"):
         tallies: list[Tally] = []
         accepted: dict[tuple[date, str], tuple[int, int]] = {}
@@ -243,7 +242,7 @@ def _lineage(night: Night, each: Conformed, waited: Mapping[str, set[date]]) -> 
             group.landed for group in each.tallies if group.outcome == conform.WAITING and group.source == source.name
         }
         for landed in sorted(waited[source.name] | in_range):
-            for day in {landed + timedelta(days=1), next_sunday(landed)} - {landed}:
+            for day in {landed + timedelta(days=1), taken_on(landed, night.repairs)} - {landed}:
                 if day in made_from:
                     made_from[day] += night.digests(name, landed, landed).values()
     table = f"core.{each.feed.name}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import reduce
 
 from pyspark.sql import DataFrame
 
 from jobs import cohorts, daily, profile
-from jobs.calendar import days_between, snapshot_days
+from jobs.calendar import days_between, hops
 from jobs.frames import local_frame
 from jobs.ledger_records import Upstream
 from jobs.runner import Night
@@ -25,8 +27,8 @@ def run(night: Night) -> None:
     night.judge(staged, empty)
     night.refuse_failures()
     night.publish(staged, night.upstreams([f"core.{feed}" for feed in feeds]), announced_empty=empty)
-    for day in snapshot_days(night.first, night.last):
-        _hop(night, day)
+    for days in hops(night.snapshot_days(CUSTOMER_PROFILE.name)):
+        _hop(night, days)
 
 
 def _posted(night: Night, feed: str) -> DataFrame:
@@ -41,25 +43,37 @@ def _nights_without_rows(night: Night, feeds: list[str]) -> set[date]:
     return {day for day in night.days if all(of_feed[day].rows == 0 for of_feed in published if day in of_feed)}
 
 
-def _hop(night: Night, day: date) -> None:
-    """The profile of `day`, from the newest one before it, and the windows that closed since then."""
-    kept = night.digests(CUSTOMER_PROFILE.name, night.first_night, day - ONE_DAY)
-    since = max(kept, default=None)
+def _hop(night: Night, days: Sequence[date]) -> None:
+    """The profiles of `days`, all from the newest one before them, and the windows that closed since then."""
+    since = max(night.ledger.kept_days(CUSTOMER_PROFILE.name, night.first_night, days[0] - ONE_DAY), default=None)
     start = since + ONE_DAY if since else night.first_night
     previous = night.lake.read_day(CUSTOMER_PROFILE.name, since) if since else None
-    told = night.lake.read(CUSTOMER_DAILY.name, known_on=day, since=start)
-    staged = night.stage(CUSTOMER_PROFILE.name, profile.transform(previous, told, since=since, as_of=day), [day])
+    told = {day: night.lake.read(CUSTOMER_DAILY.name, known_on=day, since=start) for day in days}
+    profiles = [profile.transform(previous, told[day], since=since, as_of=day) for day in days]
+    staged = night.stage(CUSTOMER_PROFILE.name, reduce(DataFrame.unionByName, profiles), days, is_day_by_day=True)
     night.judge(staged)
     night.refuse_failures()
-    made_from = list(night.digests(CUSTOMER_DAILY.name, start, day).values())
-    night.publish(staged, {day: [*made_from, *([kept[since]] if since else [])]})
+    kept = night.digests(CUSTOMER_PROFILE.name, since, since) if since else {}
+    from_days = night.digests(CUSTOMER_DAILY.name, start, days[-1]) | kept
+    night.publish(staged, {day: [each for then, each in from_days.items() if then <= day] for day in days})
+    _close(night, start, days, {day: staged.digest(day) for day in days})
 
-    closing = [each for each in days_between(start, day) if each in night.days]
-    profiles = night.lake.read_day(CUSTOMER_PROFILE.name, day)
-    close_after = night.settings.lake.close_after
-    windows = cohorts.transform(profiles, night.settings.cohorts, close_after=close_after, days=closing)
-    closed = night.stage(RETENTION_COHORTS.name, windows, closing)
+
+def _close(night: Night, start: date, days: Sequence[date], digests: Mapping[date, str]) -> None:
+    """The windows that closed from `start` on, each seen from the next profile."""
+    closing = [day for day in days_between(start, days[-1]) if day in night.days]
+    seen_from = {day: min(each for each in days if each >= day) for day in closing}
+    windows = [
+        cohorts.transform(
+            night.lake.read_day(CUSTOMER_PROFILE.name, day),
+            night.settings.cohorts,
+            close_after=night.settings.lake.close_after,
+            days=[each for each in closing if seen_from[each] == day],
+        )
+        for day in days
+    ]
+    closed = night.stage(RETENTION_COHORTS.name, reduce(DataFrame.unionByName, windows), closing)
     night.judge(closed)
     night.refuse_failures()
-    own = Upstream(table=CUSTOMER_PROFILE.name, day=day, digest=staged.digest(day))
-    night.publish(closed, {each: [own] for each in closing}, announced_empty=closing)
+    own = {day: Upstream(table=CUSTOMER_PROFILE.name, day=day, digest=digest) for day, digest in digests.items()}
+    night.publish(closed, {each: [own[seen_from[each]]] for each in closing}, announced_empty=closing)

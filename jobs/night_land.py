@@ -11,10 +11,11 @@ from pyspark.sql import DataFrame
 
 from conf import Source
 from jobs import dump, land
-from jobs.deliveries import Part, refuse_broken_gzip, take
+from jobs.deliveries import Part, refuse_broken_archives
 from jobs.errors import DataRefused, is_sparks
 from jobs.lake import Staged
 from jobs.runner import Night
+from jobs.taking import take
 
 RowsOfFile = dict[tuple[date, str, str], int]
 
@@ -23,14 +24,15 @@ def run(night: Night) -> None:
     """Land each source; raises DataRefused where a delivery is not what it says it is."""
     for source in night.settings.sources:
         with night.progress.step(f"check deliveries of {source.name}"):
-            parts = take(source, night.landing, night.ledger, night.days)
+            parts = take(source, night.landing, night.ledger, night.days, replaces=night.run.command == "backfill")
+            refuse_broken_archives(source, parts, ".zst")
         if not source.is_dump:
             night.progress.note(f"{source.name}: {len(parts)} deliveries")
         try:
             staged = night.stage(f"raw.{source.name}", _frame(night, source, parts))
         except Exception as error:
             if is_sparks(error):
-                refuse_broken_gzip(source, parts)
+                refuse_broken_archives(source, parts, ".gz")
             raise
         rows = _rows_by_file(staged)
         if not source.is_dump:
@@ -39,12 +41,14 @@ def run(night: Night) -> None:
         night.refuse_failures()
         counted = _counted(source, parts, rows)
         told = {"deliveries": [{"id": part.delivery.delivery_id, "night": part.night.isoformat()} for part in counted]}
+        # First: what a backfill that is killed now has begun is taken up with the same deliveries.
+        night.ledger.note_replaced(source.name, {part.delivery.replaces for part in counted if part.delivery.replaces})
         night.publish(staged, {}, announced_empty=_announced_empty(night, counted), told=told)
         night.ledger.take([part.delivery for part in counted])
 
 
 def _frame(night: Night, source: Source, parts: Sequence[Part]) -> DataFrame:
-    rows = land.read(night.spark, source, parts)
+    rows = land.read(night.spark, source, parts, night.token_maker)
     if not source.is_dump:
         return land.transform(rows, source)
     settings = night.settings.lake

@@ -9,12 +9,12 @@ from itertools import groupby
 
 from conf import Settings
 from jobs import pipeline
-from jobs.calendar import days_between, snapshot_days
+from jobs.calendar import days_between, hops, snapshot_days
 from jobs.errors import Busy
 from jobs.ledger import Ledger
-from jobs.ledger_records import Publication, Upstream
+from jobs.ledger_records import Upstream
 from jobs.pipeline import Job, Mode
-from jobs.staleness import Published, publications, stale_days
+from jobs.staleness import Published, publications, replacements_due, stale_days
 
 ONE_DAY = timedelta(days=1)
 NOT_PUBLISHED = "not published"
@@ -44,7 +44,7 @@ def plan(
         raise Busy(f"This lake begins on {begun}; nights before its first cannot be added. Say --from {begun}.")
     published = publications(settings, ledger)
     days = days_between(_first_missing(settings, published, begun, first), last)
-    due = _Due(published, stale_days(published))
+    due = _Due(published, stale_days(published), replacements_due(ledger))
     steps: list[Step] = []
     for job in pipeline.night(settings):
         for table in job.writes:
@@ -66,9 +66,15 @@ def _first_missing(settings: Settings, published: Published, begun: date | None,
 class _Due:
     """Which days of which tables have to be made, found table by table in the night's order."""
 
-    def __init__(self, published: Published, stale: Mapping[tuple[str, date], Upstream]) -> None:
+    def __init__(
+        self,
+        published: Published,
+        stale: Mapping[tuple[str, date], Upstream],
+        replaced: Mapping[tuple[str, date], str],
+    ) -> None:
         self._published = published
         self._stale = stale
+        self._replaced = replaced
         self._reasons: dict[tuple[str, date], str] = {}
 
     def ranges(self, job: Job, table: str, days: Sequence[date]) -> list[Step]:
@@ -80,34 +86,39 @@ class _Due:
 
     def hops(self, job: Job, table: str, days: Sequence[date]) -> list[Step]:
         """One step for each snapshot, from the one before it; days in between are not kept."""
-        kept = self._published[table]
+        kept = {day for day, each in self._published[table].items() if each.is_kept}
         previous = max((day for day in kept if day < days[0]), default=None)
         newest = max(kept, default=date.min)
-        # A day before a kept snapshot was passed over, and is folded into that one.
-        wanted = {day for day in snapshot_days(days[0], days[-1]) if day > newest} | (kept.keys() & set(days))
         steps: list[Step] = []
-        for day in sorted(wanted):
+        for group in hops(snapshot_days(days[0], days[-1], max(newest, days[-1]))):
             start = previous + ONE_DAY if previous else days[0]
-            folded = [(read, then) for read in job.reads for then in days_between(start, day)]
-            self._note(table, day, [*folded, *([(table, previous)] if previous else [])])
-            if why := self._reasons.get((table, day)):
-                origin = f"folded from the snapshot of {previous}" if previous else "folded from nothing"
-                steps.append(Step(table=table, first=start, last=day, mode=job.mode, why=f"{why}; {origin}"))
-            previous = day
+            origin = f"folded from the snapshot of {previous}" if previous else "folded from nothing"
+            base = [(table, previous)] if previous else []
+            for day in group:
+                made_from = [*((read, then) for read in job.reads for then in days_between(start, day)), *base]
+                if day in kept or day > newest:
+                    self._note(table, day, made_from)
+                else:
+                    # A day before a kept snapshot that was passed over, or dropped: wanted only for what it folds.
+                    self._note_again(table, day, made_from)
+                if why := self._reasons.get((table, day)):
+                    steps.append(Step(table=table, first=start, last=day, mode=job.mode, why=f"{why}; {origin}"))
+                if why or day in kept:
+                    previous = day
         return steps
 
     def _note(self, table: str, day: date, reads: Collection[tuple[str, date]]) -> None:
         publication = self._published[table].get(day)
         if publication is None:
             self._reasons[table, day] = NOT_PUBLISHED
+        elif replaced := self._replaced.get((table, day)):
+            self._reasons[table, day] = replaced
         elif stale := self._stale.get((table, day)):
             self._reasons[table, day] = f"stale: {stale.table} has changed since"
-        elif again := next(
-            (name for name, then in self._reads(publication, reads) if (name, then) in self._reasons), None
-        ):
-            self._reasons[table, day] = f"{again} is made again"
+        else:
+            # What the day is made from by the list of jobs, and what it was made from (late rows look further back).
+            self._note_again(table, day, [*reads, *((each.table, each.day) for each in publication.upstreams)])
 
-    @staticmethod
-    def _reads(publication: Publication, reads: Collection[tuple[str, date]]) -> list[tuple[str, date]]:
-        """What the day is made from by the list of jobs, and what it was made from (late rows look further back)."""
-        return [*reads, *((upstream.table, upstream.day) for upstream in publication.upstreams)]
+    def _note_again(self, table: str, day: date, reads: Collection[tuple[str, date]]) -> None:
+        if again := next((name for name, then in reads if (name, then) in self._reasons), None):
+            self._reasons[table, day] = f"{again} is made again"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from conf import Settings
 from jobs import audit, pipeline
-from jobs.calendar import days_between
+from jobs.calendar import LONGEST_WAIT, days_between, snapshot_days
 from jobs.errors import Busy, ClmError, DataRefused, Usage
 from jobs.expressions import Expression, check_mapping
 from jobs.lake import Lake, Staged, ensure_writable
@@ -21,6 +22,7 @@ from jobs.ledger import Ledger
 from jobs.ledger_records import Run, Upstream
 from jobs.progress import Progress
 from jobs.session import open_session
+from jobs.tokens import TokenMaker, token_maker
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Night:
     days: list[date]
     progress: Progress
     mappings: Mapping[str, Mapping[str, Expression]]
+    token_maker: TokenMaker | None
     judged: list[audit.Judged] = field(default_factory=list)
 
     @property
@@ -49,19 +52,33 @@ class Night:
     def first_night(self) -> date:
         return min(self.ledger.first_night() or self.first, self.first)
 
+    @cached_property
+    def repairs(self) -> list[date]:
+        """Nights that take what waits though they are no Sundays; of those long past nothing waits any more."""
+        since = self.first - LONGEST_WAIT
+        return [night for night in self.ledger.repairs() if since <= night <= self.last]
+
     @property
     def landing(self) -> Path:
         return Path(self.settings.landing)
+
+    def snapshot_days(self, table: str) -> list[date]:
+        """The nights of this run of which the table gets a snapshot."""
+        known = self.ledger.days(table)
+        return snapshot_days(self.first, self.last, max(self.last, known[1]) if known else self.last)
 
     def digests(self, table: str, first: date, last: date) -> dict[date, Upstream]:
         """What is published of a table from first to last, as the lineage records it."""
         published = self.ledger.published(table, first, last)
         return {day: Upstream(table=table, day=day, digest=each.digest) for day, each in published.items()}
 
-    def stage(self, table: str, frame: Any, days: Sequence[date] | None = None) -> Staged:
+    def stage(
+        self, table: str, frame: Any, days: Sequence[date] | None = None, *, is_day_by_day: bool = False
+    ) -> Staged:
         declared = pipeline.table_of(self.settings, table)
+        suites = audit.suites(declared, self.settings)
         with self.progress.step(f"write {table}"):
-            return self.lake.stage(declared, frame, days or self.days, audit.suites(declared, self.settings))
+            return self.lake.stage(declared, frame, days or self.days, suites, is_day_by_day=is_day_by_day)
 
     def judge(self, staged: Staged, announced_empty: Collection[date] = ()) -> None:
         """Audit staged days; what failed is told by `refuse_failures`, once everything has been looked at."""
@@ -153,18 +170,19 @@ def _opened(
         raise Usage(
             "No source is configured: put one TOML file per source into conf/sources (docs/onboarding_a_source.md)."
         )
+    maker = token_maker(settings)
     ensure_writable(settings.lake.root)
     ledger = Ledger.open(settings.ledger_url)
     run = ledger.start_run(command, first, last, stage)
     try:
         with ledger.lease(run, keep=keep) as lease:
-            ledger.pin_lake(settings.lake)
+            ledger.pin_lake(settings)
             with progress.step("start Spark"):
                 spark = open_session(settings)
             mappings = {source.name: check_mapping(spark, source) for source in settings.sources}
             lake = Lake(spark, settings, ledger, run, lease)
             lake.refuse_unhealthy(ledger.published_tables())
-            yield Night(spark, settings, ledger, lake, run, days_between(first, last), progress, mappings)
+            yield Night(spark, settings, ledger, lake, run, days_between(first, last), progress, mappings, maker)
     except BaseException as error:
         outcome = "busy" if isinstance(error, Busy) else "refused" if isinstance(error, DataRefused) else "failed"
         ledger.end_run(run.run_id, outcome, str(error) if isinstance(error, ClmError) else type(error).__name__)

@@ -19,8 +19,23 @@ def tables_of(settings: Settings) -> tuple[str, ...]:
 
 
 def publications(settings: Settings, ledger: Ledger | None) -> Published:
-    """Table → day → newest publication, of every table that a night writes; empty where there is no ledger yet."""
-    return {table: ledger.published(table, date.min, date.max) if ledger else {} for table in tables_of(settings)}
+    """Table → day → newest publication, of every table that a night writes; empty where there is no ledger yet.
+
+    Snapshots that are no longer kept are among them: what was made from them is as good as before.
+    """
+    return {
+        table: ledger.published(table, date.min, date.max, with_dropped=True) if ledger else {}
+        for table in tables_of(settings)
+    }
+
+
+def replacements_due(ledger: Ledger | None) -> dict[tuple[str, date], str]:
+    """(raw table, night) → why it should be backfilled: a delivery is there that replaces one of its own."""
+    return {
+        (f"raw.{each.source}", each.night): f"{each.delivery_id} in {each.folder} replaces {each.replaces} once "
+        f"`clm backfill --from {each.night} --to {each.night}` is run"
+        for each in (ledger.replacements_due() if ledger else ())
+    }
 
 
 def stale_days(published: Published) -> dict[tuple[str, date], Upstream]:

@@ -11,7 +11,7 @@ from conf import Settings
 from jobs import pipeline
 from jobs.ledger import Ledger
 from jobs.ledger_records import Publication, Run, Upstream
-from jobs.staleness import Published, publications, stale_days, tables_of
+from jobs.staleness import Published, publications, replacements_due, stale_days, tables_of
 
 State = Literal["published", "stale", "missing", "busy", "failed", "waiting"]
 # Rows that wait for their night are routine: they are said, and nobody is called for them.
@@ -40,13 +40,26 @@ def last_night(settings: Settings, ledger: Ledger) -> date | None:
 
 
 def statuses(settings: Settings, ledger: Ledger | None, day: date) -> list[TableStatus]:
-    """Every table of the night of `day`, in the night's order; all are missing where there is no ledger yet."""
+    """Every table of the night of `day`, in the night's order; all are missing where there is no ledger yet.
+
+    Before them, of any other night, what a delivery will replace once that night is backfilled.
+    """
     published = publications(settings, ledger)
     stale = stale_days(published)
     runs = [run for run in ledger.runs(day) if run.outcome != "busy"] if ledger else []
     holder = ledger.holder() if ledger else None
     at_work = None if holder is None or holder.is_idle else holder.run_id
+    due = replacements_due(ledger)
     found: list[TableStatus] = []
+
+    def add(table: str, of: date, state: State, why: str | None) -> None:
+        publication = published[table].get(of)
+        generation, digest = (publication.generation, publication.digest) if publication else (None, None)
+        found.append(TableStatus(table=table, day=of, state=state, generation=generation, digest=digest, why=why))
+
+    for (table, night), why in due.items():
+        if night != day and table in published:
+            add(table, night, "stale", why)
     for job in pipeline.night(settings):
         newest_run = next((run for run in runs if run.stage in (None, job.stage)), None)
         for table in job.writes:
@@ -54,16 +67,9 @@ def statuses(settings: Settings, ledger: Ledger | None, day: date) -> list[Table
             state, why = _of_ledger(job, table, day, published, stale)
             if newest_run and not (publication and publication.run_id == newest_run.run_id):
                 state, why = _of_run(newest_run, at_work, state, why)
-            found.append(
-                TableStatus(
-                    table=table,
-                    day=day,
-                    state=state,
-                    generation=publication.generation if publication else None,
-                    digest=publication.digest if publication else None,
-                    why=why,
-                )
-            )
+            if (table, day) in due and state == "published":
+                state, why = "stale", due[table, day]
+            add(table, day, state, why)
     return found
 
 
@@ -77,9 +83,11 @@ def _of_ledger(
         if job.mode == "hop" and later:
             return "published", f"folded into the snapshot of {later}; no other is kept of this day"
         return "missing", "not published"
+    if not publication.is_kept:
+        return "published", "its snapshot is no longer kept (they are for 7 days, and of month ends)"
     if upstream := stale.get((table, day)):
         return "stale", f"made from {upstream.table} {upstream.day}, which has changed since or is stale itself"
-    waiting = _waiting(published[table], day)
+    waiting = waiting_rows(published[table], day)
     if waiting:
         return "waiting", f"{waiting} rows delivered by then wait for a later night"
     return "published", None
@@ -94,6 +102,6 @@ def _of_run(run: Run, at_work: str | None, state: State, why: str | None) -> tup
     return state, why
 
 
-def _waiting(days: Mapping[date, Publication], day: date) -> int:
+def waiting_rows(days: Mapping[date, Publication], day: date) -> int:
     """Rows waiting after the night of `day`: every night notes how many it adds to them or takes of them."""
     return sum(int(each.figures.get("waiting_rows") or 0) for then, each in days.items() if then <= day)

@@ -46,7 +46,8 @@ PROVENANCE = (
     Column(
         name="undeclared",
         type="string",
-        about="Columns delivered and not declared, as a JSON object with sorted keys.",
+        about="Columns delivered and not declared, as a JSON object with sorted keys; the values of a source with "
+        "[personal] are withheld.",
         provenance=True,
         privacy="personal",
         erasure="blank",

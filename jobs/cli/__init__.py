@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("run")(nights.run)
 app.command("plan")(overview.plan)
 app.command("backfill")(nights.backfill)
+app.command("repair")(nights.repair)
 app.command("status")(overview.status)
 app.command("digest")(overview.digest)
 app.command("table")(tables.table)

@@ -1,4 +1,4 @@
-"""`clm run` and `clm backfill`: what steps the lake."""
+"""`clm run`, `clm backfill` and `clm repair`: what steps the lake."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import typer
 
 import conf
 from conf.errors import hint
-from jobs.cli.options import AsOf, Debug, Env, First, Last, Quiet, refuse_backwards
+from jobs.cli.options import AsOf, Debug, Env, First, Last, Quiet, ledger_of, refuse_backwards
 from jobs.errors import Usage
 from jobs.pipeline import STAGES
 from jobs.progress import progress_for
+from jobs.repair import note as note_repair
 
 SHORTEST_REASON = 5
 Reason = Annotated[str, typer.Option("--reason", help="Why; someone will ask next year.", show_default=False)]
@@ -52,6 +53,14 @@ def backfill(
 
     carry_out(settings, first, last, reason=reason.strip(), until=until, progress=progress)
     progress.note(f"{first} to {last}: done. `clm status --date {last}` shows what is published.")
+
+
+def repair(env: Env = None, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Have the next night take the rows that wait, as Sundays do. Only notes it; that night does the work."""
+    settings = conf.load(env)
+    noted = note_repair(ledger_of(settings))
+    said = f"{noted[1]} rows wait; the night of {noted[0]} will take them." if noted else "No row waits."
+    progress_for(quiet=quiet).note(said)
 
 
 def _refuse_unknown_stage(stage: str | None) -> None:

@@ -83,11 +83,12 @@ def status(
         print_json(rows)
     else:
         print_table(rows, ("table", "date", "state", "generation", "why"))
-    behind = sum(each.is_behind for each in found)
+    behind = [each for each in found if each.is_behind]
     if behind:
+        first = min(each.day for each in behind)
         raise Failed(
-            f"{behind} of {len(found)} tables of {day} are behind. "
-            f"`clm plan --from {day} --to {day}` shows what would run."
+            f"{len(behind)} of {len(found)} tables are behind. "
+            f"`clm plan --from {first} --to {max(day, first)}` shows what would run."
         )
 
 

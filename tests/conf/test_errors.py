@@ -234,12 +234,12 @@ def test_a_row_can_carry_63_reasons(tmp_path: Path) -> None:
     assert len(conf.load(environ={"CLM_CONF": str(tmp_path)}).source("payments").columns) == 15 + 33
 
 
-def test_personal_columns_are_refused_for_now(tmp_path: Path) -> None:
-    text = PAYMENTS + '\n[personal]\nuser_id = "account"\nusr_id = "phone"\nbiller = "fax"\n'
+def test_personal_columns_are_declared_text_of_a_known_kind(tmp_path: Path) -> None:
+    text = PAYMENTS + '\n[personal]\nuser_id = "account"\nusr_id = "phone"\nbiller = "fax"\ncreated = "email"\n'
     found = faults(tmp_path, {"sources/p.toml": text})
     assert [fault.split(": ", 1)[1] for fault in found] == [
         "personal.usr_id: is not in [columns]; did you mean user_id?",
-        "personal: source payments: [personal] is not supported yet; leave these columns out of the delivery",
+        "personal.created: created is timestamp in [columns], and tokens are made from text: declare it string",
         "personal.biller: should be 'phone', 'email', 'contact' or 'account', not 'fax'",
     ]
 
@@ -294,6 +294,13 @@ FOLDER_FAULTS = {
     "currency": (
         {"base.toml": "[lake]\ncurrency = 'inr'\n"},
         ["base.toml:2: lake.currency: 'inr' should be three capital letters (ISO 4217)"],
+    ),
+    "region": (
+        {"base.toml": "[lake]\nregion = 'IND'\n"},
+        [
+            "base.toml:2: lake.region: 'IND' should be a country whose phone numbers are known, "
+            "in two capital letters (ISO 3166)"
+        ],
     ),
     "close_after below late_days": (
         {"base.toml": "[lake]\nclose_after = 5\n"},

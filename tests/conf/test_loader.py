@@ -38,6 +38,7 @@ def test_what_is_shipped() -> None:
     assert settings.lake.model_dump(exclude={"root"}) == {
         "zone": "Asia/Kolkata",
         "currency": "INR",
+        "region": "IN",
         "close_after": 7,
     }
     assert settings.lake.root == str(Path("lake").resolve())
@@ -73,16 +74,19 @@ def test_places_come_from_the_environment(tmp_path: Path) -> None:
             "CLM_LAKE": "s3a://bucket/lake",
             "CLM_LANDING": f"file://{tmp_path}/in",
             "CLM_LEDGER_URL": "postgresql+psycopg://clm:secret@db/clm",
+            "CLM_TOKEN_KEYS": f"{tmp_path}/keys.toml",
         }
     )
     assert settings.lake.root == "s3a://bucket/lake"
     assert settings.landing == f"{tmp_path}/in"
     assert settings.ledger_url == "postgresql+psycopg://clm:secret@db/clm"
+    assert settings.token_keys == f"{tmp_path}/keys.toml"
     assert "secret" not in repr(settings)
 
 
 def test_empty_variables_are_unset() -> None:
-    empty: dict[str, str] = dict.fromkeys(("CLM_LAKE", "CLM_LANDING", "CLM_CONF", "CLM_ENV", "CLM_LEDGER_URL"), "")
+    names = ("CLM_LAKE", "CLM_LANDING", "CLM_CONF", "CLM_ENV", "CLM_LEDGER_URL", "CLM_TOKEN_KEYS")
+    empty: dict[str, str] = dict.fromkeys(names, "")
     assert conf.load(environ=empty) == conf.load(environ={})
 
 
@@ -179,6 +183,7 @@ def test_the_ledger_of_backfills(overlay: Write) -> None:
 
 SAME_RESULTS = {
     "places": ({}, {"CLM_LAKE": "/elsewhere", "CLM_LANDING": "/in", "CLM_LEDGER_URL": "sqlite://"}),
+    "keys": ({}, {"CLM_TOKEN_KEYS": "/keys.toml"}),
     "environment": ({}, {"CLM_ENV": "prod"}),
     "spark": ({"base.toml": "[spark]\nshuffle_partitions = 3\n"}, {}),
     "file of the source": ({"sources/other.toml": PAYMENTS}, {}),
@@ -187,6 +192,7 @@ SAME_RESULTS = {
 OTHER_RESULTS = {
     "zone": {"base.toml": '[lake]\nzone = "UTC"\n'},
     "currency": {"base.toml": '[lake]\ncurrency = "USD"\n'},
+    "region": {"base.toml": '[lake]\nregion = "GB"\n'},
     "close_after": {"base.toml": "[lake]\nclose_after = 8\n"},
     "quality": {"base.toml": '[quality]\nvolume_severity = "fail"\n'},
     "cohorts": {"cohorts.toml": "n_day = [1]\n"},

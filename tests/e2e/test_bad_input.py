@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from jobs.__main__ import main
 from jobs.lake import Lake
 from jobs.ledger import Ledger
-from tests.conftest import Place
+from tests.conftest import Place, packed
 from tests.jobs.sources import HEADER, payments
 
 SUN, MON, TUE, WED = (date(2026, 1, day) for day in (25, 26, 27, 28))
@@ -213,12 +213,25 @@ def test_a_delivery_that_is_not_as_agreed_is_refused(on_lake: OnLake, spoil: Cal
     assert as_it_was(on_lake)
 
 
+def test_zstd_of_two_frames_whose_second_is_cut_off_is_refused(on_lake: OnLake) -> None:
+    # Spark takes the first frame for the whole of it, and a computed manifest knows no count of rows.
+    computed = 'format = "csv"\nmanifest = "computed"\n'
+    on_lake.place.configure(payments(path="payments/{date}/*.csv.zst", files=computed, limits=HALF), base=BASE)
+    file = on_lake.place.landing / "payments" / str(TUE) / "part-0001.csv.zst"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(packed(file.name, f"{HEADER}\n{GOOD}\n".encode()) + packed(file.name, f"{GOOD}\n".encode())[:6])
+    said = on_lake.clm("run", "--date", str(TUE))
+    assert (said.code, "part-0001.csv.zst: it does not unpack to its end" in said.sentence) == (3, True)
+    assert "Ask payments-team to deliver it again." in said.sentence
+    assert "raw.payments" not in on_lake.published(TUE)
+
+
 def test_a_delivery_above_its_limit_is_refused_as_a_whole(on_lake: OnLake) -> None:
     on_lake.place.configure(payments(limits="max_quarantined = 0.1"), base=BASE)
-    on_lake.place.deliver("payments", TUE, [HEADER, GOOD, BAD])
+    on_lake.place.deliver("payments", TUE, [HEADER, GOOD, BAD, BAD])
     said = on_lake.clm("run", "--date", str(TUE))
     assert said.code == 3
-    assert "payments: 1 of 2 rows of payments-2026-01-27-1 would be quarantined (paid_invalid 1)" in said.sentence
+    assert "payments: 2 of 3 rows of payments-2026-01-27-1 would be quarantined (paid_invalid 2)" in said.sentence
     assert not {"core.transactions", "core.quarantine", "ops.deliveries", "core.customer_daily"} & on_lake.published(
         TUE
     )

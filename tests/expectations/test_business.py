@@ -4,11 +4,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from pyspark.sql import functions as F
 
 from expectations import business
 from expectations.check import judge
-from expectations.figures import Suite, gather_sql
+from expectations.figures import Suite
 from schemas import CATALOGUE
 from tests.expectations.frames import NIGHT, gather, refusals, utc
 
@@ -220,6 +219,18 @@ CASES = {
             "negative count": ({"accepted": 99, "erased": -9}, {"negative"}),
             "takes back what it lands": ({"accepted": 96, "waiting": -3}, {"took_what_it_landed"}),
             "one row above the limit": ({"accepted": 89, "quarantined": 6}, {"over_limit"}),
+            "one row is no share": (
+                {"delivered": 3, "accepted": 2, "quarantined": 1, "duplicate": 0, "waiting": 0},
+                set(),
+            ),
+            "two rows are": (
+                {"delivered": 3, "accepted": 1, "quarantined": 2, "duplicate": 0, "waiting": 0},
+                {"over_limit"},
+            ),
+            "one row where none may be": (
+                {"source": "strict", "delivered": 3, "accepted": 2, "quarantined": 1, "duplicate": 0, "waiting": 0},
+                {"over_limit"},
+            ),
             "a dump is judged as a whole": ({"source": "history", "accepted": 5, "quarantined": 90}, set()),
         },
     ),
@@ -227,7 +238,8 @@ CASES = {
 
 
 def suite_of(table: str) -> Suite:
-    (suite,) = business.suites(table, zone=KOLKATA, currency="INR", close_after=7, limits={"payments": Decimal("0.05")})
+    limits = {"payments": Decimal("0.05"), "strict": Decimal(0)}
+    (suite,) = business.suites(table, zone=KOLKATA, currency="INR", close_after=7, limits=limits)
     return suite
 
 
@@ -266,16 +278,6 @@ def test_without_any_limit_no_share_is_judged():
 
 def test_a_table_whose_declaration_says_it_all_has_no_business_suite():
     assert business.suites("core.customers_state", zone=KOLKATA, currency="INR", close_after=7, limits={}) == ()
-
-
-@pytest.mark.parametrize(("quarantined", "success"), [((1, 29), True), ((1, 30), False)])
-def test_a_dump_is_judged_over_all_its_nights(spark, quarantined, success):
-    """100 rows in two parts, limit 0.30: the second part alone is above it, only the sum counts."""
-    suite = business.dump("history", Decimal("0.30"))
-    rows = [(delivered, refused) for delivered, refused in zip((60, 40), quarantined, strict=True)]
-    frame = spark.createDataFrame(rows, "delivered bigint, quarantined bigint")
-    figures = frame.agg(*(F.expr(sql) for sql in gather_sql([suite]))).collect()[0].asDict()
-    assert [result.success for result in judge(suite, figures)] == [success]
 
 
 BAND = (Decimal("0.5"), Decimal(2))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import conf
 from conf import Settings
-from jobs.ledger import Ledger, Publication, Upstream
+from jobs.ledger import Delivery, Ledger, Publication, Upstream
 from jobs.staleness import tables_of
 
 
@@ -52,3 +52,21 @@ def publish_night(ledger: Ledger, settings: Settings, day: date, run_id: str = "
     """Every table of the night of `day`."""
     for table in tables_of(settings):
         publish(ledger, table, day, run_id=run_id)
+
+
+def replace_on(ledger: Ledger, night: date) -> None:
+    """A delivery of the night, and one that has come to replace it."""
+    for delivery_id, replaces in (("p-1", None), ("p-2", "p-1")):
+        delivery = Delivery(
+            source="payments",
+            delivery_id=delivery_id,
+            folder=f"payments/{delivery_id}",
+            date=night,
+            night=night,
+            is_fixed=False,
+            replaces=replaces,
+            manifest={},
+        )
+        ledger.take([delivery])
+        if replaces is None:
+            ledger.fix("payments", [night])

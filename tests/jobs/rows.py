@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -97,6 +97,7 @@ def records_of(
     rows: Sequence[Row],
     *,
     first_night: date = LONG_AGO,
+    repairs: Collection[date] = (),
     defaults: Row | None = None,
     with_rows: bool = False,
 ) -> DataFrame:
@@ -104,7 +105,7 @@ def records_of(
     raw = raw_frame(spark, source, rows, DEFAULTS[source.feed] if defaults is None else defaults)
     checked = check_mapping(spark, source)
     made = mapping.records(raw, source, checked, zone=ZONE, currency=CURRENCY, with_rows=with_rows)
-    return conform.due(made, source, first_night=first_night)
+    return conform.due(made, source, first_night=first_night, repairs=repairs)
 
 
 def cells(frame: DataFrame, *columns: str) -> list[tuple[str | None, ...]]:

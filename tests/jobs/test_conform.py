@@ -60,6 +60,19 @@ def test_the_night_that_posts_a_record(spark: SparkSession) -> None:
         assert told == sorted((what, due) for what, _, _, _, due in cases)
 
 
+def test_a_night_of_repair_takes_what_would_wait_for_sunday(spark: SparkSession) -> None:
+    rows: list[Row] = [
+        {"transaction_id": landed, "as_of_date": landed, "occurred_at": "2025-06-01 10:00"}
+        for landed in ("2026-02-02", "2026-02-04", "2026-02-05")
+    ]
+    repairs = [date(2026, 2, 4), date(2026, 1, 14)]
+    assert cells(records_of(spark, APP, rows, repairs=repairs), "transaction_id", "due_date") == [
+        ("2026-02-02", "2026-02-04"),  # what waits for it
+        ("2026-02-04", "2026-02-04"),  # as a Sunday takes its own
+        ("2026-02-05", "2026-02-08"),  # it is over
+    ]
+
+
 def test_rows_of_a_dump_and_versions_never_wait(spark: SparkSession) -> None:
     dump = source_of("log", files=DUMP_FILES, late_days=0)
     rows: list[Row] = [

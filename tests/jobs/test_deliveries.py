@@ -1,43 +1,19 @@
-"""A delivery is what its manifest says or is not touched, and it belongs to one night for ever."""
+"""A delivery is what its manifest says or is not touched."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from conf import Settings, Source
-from jobs import deliveries
-from jobs.deliveries import Part
+from jobs.deliveries import refuse_broken_archives
 from jobs.errors import DataRefused, Usage
-from jobs.ledger import Ledger
-from tests.conftest import Place
+from tests.conftest import Place, packed
+from tests.jobs.landing import COMPUTED, MON, ROW, TUE, Landing, changed_after, rewrite, wrong_bytes
 from tests.jobs.sources import HEADER, payments
-
-SAT, SUN, MON, TUE = date(2026, 1, 24), date(2026, 1, 25), date(2026, 1, 26), date(2026, 1, 27)
-ROW = "p1,c1,2026-01-26 10:00:00,10.00"
-COMPUTED = 'format = "csv"\nmanifest = "computed"\n'
-
-
-class Landing:
-    """One source, its landing folder and its ledger."""
-
-    def __init__(self, place: Place, settings: Settings) -> None:
-        self.place = place
-        self.source: Source = settings.sources[0]
-        self.ledger = Ledger.open(settings.ledger_url)
-
-    def deliver(self, day: date, suffix: str = "", **changes: object) -> Path:
-        return self.place.deliver("payments", day, [HEADER, ROW], suffix=suffix, changes=changes)
-
-    def take(self, *nights: date) -> list[Part]:
-        return deliveries.take(self.source, self.place.landing, self.ledger, nights)
-
-    def ids(self, *nights: date) -> list[tuple[str, date]]:
-        return [(part.delivery.delivery_id.removeprefix("payments-"), part.night) for part in self.take(*nights)]
 
 
 @pytest.fixture
@@ -49,12 +25,6 @@ def landing(place: Place) -> Landing:
 @pytest.fixture
 def computed(place: Place) -> Landing:
     return Landing(place, place.configure(payments(top="required = false", files=COMPUTED)))
-
-
-def rewrite(folder: Path, change: Callable[[dict[str, object]], object]) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    change(manifest["files"][0])
-    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 # ---- what a delivery is
@@ -101,18 +71,8 @@ def test_a_folder_without_its_manifest_is_still_being_written(landing: Landing) 
     assert landing.take(MON) == []
 
 
-def wrong_bytes(folder: Path) -> None:
-    rewrite(folder, lambda file: file.update(bytes=1))
-
-
 def wrong_sha256(folder: Path) -> None:
     rewrite(folder, lambda file: file.update(sha256="0" * 64))
-
-
-def changed_after(folder: Path) -> None:
-    content = bytearray((folder / "part-0001.csv.gz").read_bytes())
-    content[-1] ^= 1
-    (folder / "part-0001.csv.gz").write_bytes(content)
 
 
 def not_named(folder: Path) -> None:
@@ -216,7 +176,6 @@ def test_a_computed_manifest_refuses_such_names_too(computed: Landing) -> None:
             {"files": [{"name": "a.csv.gz", "bytes": -1, "sha256": "0" * 64, "rows": 0}]},
             "manifest.json: files.0.bytes: ",
         ),
-        ({"replaces": "payments-2026-01-26-1"}, "replacing a delivery is not supported yet"),
     ],
 )
 def test_a_manifest_that_is_wrong_in_itself_is_refused_by_its_key(
@@ -253,152 +212,18 @@ def test_a_computed_manifest_takes_no_file_of_zero_bytes_for_an_empty_day(comput
         computed.take(MON)
 
 
-# ---- which night it belongs to
-
-
-def test_a_second_delivery_of_a_date_adds_to_it(landing: Landing) -> None:
-    landing.deliver(MON)
-    landing.deliver(MON, "-2")
-    assert landing.ids(MON) == [("2026-01-26-1", MON), ("2026-01-26-2", MON)]
-
-
-def test_the_same_delivery_id_twice_is_refused(landing: Landing) -> None:
-    landing.deliver(MON)
-    landing.deliver(MON, "-2", delivery_id="payments-2026-01-26-1")
-    with pytest.raises(
-        DataRefused, match=r"2026-01-26-2/manifest\.json: the delivery_id payments-2026-01-26-1 is taken"
-    ):
-        landing.take(MON)
-
-
-def test_the_delivery_id_of_another_source_is_refused(place: Place) -> None:
-    settings = place.configure(
-        payments(top="required = false"), payments(name="others", path="others/{date}/*.csv.gz", top="required = false")
-    )
-    ledger = Ledger.open(settings.ledger_url)
-    for source in settings.sources:
-        place.deliver(source.name, MON, [HEADER, ROW], changes={"delivery_id": "batch-1"})
-    others, own = settings.sources
-    deliveries.take(others, place.landing, ledger, [MON])
-    with pytest.raises(DataRefused, match=r"payments/2026-01-26/manifest\.json: .* batch-1 is taken by others/2026-01"):
-        deliveries.take(own, place.landing, ledger, [MON])
-
-
-def test_a_file_that_does_not_unpack_is_named(landing: Landing) -> None:
-    folder = landing.deliver(MON)
-    [part] = landing.take(MON)
-    deliveries.refuse_broken_gzip(landing.source, [part])
-    whole = (folder / "part-0001.csv.gz").read_bytes()
-    for broken in (whole[:-9], whole[:12] + b"\xff" + whole[13:], b"no gzip"):
-        (folder / "part-0001.csv.gz").write_bytes(broken)
-        with pytest.raises(DataRefused, match=r"2026-01-26/part-0001\.csv\.gz: it does not unpack to its end"):
-            deliveries.refuse_broken_gzip(landing.source, [part])
-
-
-def test_the_delivery_id_of_an_earlier_night_is_refused(landing: Landing) -> None:
-    landing.deliver(MON)
-    landing.take(MON)
-    landing.ledger.fix("payments", [MON])
-    landing.deliver(TUE, delivery_id="payments-2026-01-26-1")
-    with pytest.raises(DataRefused, match="is taken"):
-        landing.take(TUE)
-
-
-def test_a_night_takes_what_is_dated_up_to_it_and_never_what_lies_ahead(landing: Landing) -> None:
-    for day in (SUN, MON, TUE):
-        landing.deliver(day)
-    assert landing.ids(MON) == [("2026-01-25-1", MON), ("2026-01-26-1", MON)]
-
-
-def test_the_nights_of_a_range_take_each_their_own_and_the_first_what_came_before(landing: Landing) -> None:
-    for day in (SAT, SUN, TUE):
-        landing.deliver(day)
-    assert landing.ids(SUN, MON, TUE) == [("2026-01-24-1", SUN), ("2026-01-25-1", SUN), ("2026-01-27-1", TUE)]
-
-
-def test_a_night_that_is_not_fixed_also_takes_what_has_come_since(landing: Landing) -> None:
-    landing.deliver(MON)
-    assert landing.ids(MON) == [("2026-01-26-1", MON)]
-    landing.deliver(SUN)
-    assert landing.ids(MON) == [("2026-01-25-1", MON), ("2026-01-26-1", MON)]
-
-
-def test_a_night_that_is_fixed_takes_exactly_its_own_and_what_comes_late_goes_to_the_next(landing: Landing) -> None:
-    landing.deliver(SUN)
-    assert landing.ids(SUN) == [("2026-01-25-1", SUN)]
-    landing.ledger.fix("payments", [SUN])
-    landing.deliver(SUN, "-late")
-    landing.deliver(MON)
-    assert landing.ids(SUN) == [("2026-01-25-1", SUN)]
-    assert landing.ids(MON) == [("2026-01-25-late", MON), ("2026-01-26-1", MON)]
-    landing.ledger.fix("payments", [MON])
-    assert landing.ids(SUN, MON) == [("2026-01-25-1", SUN), ("2026-01-25-late", MON), ("2026-01-26-1", MON)]
-
-
-def test_a_refused_delivery_leaves_the_night_as_it_was_taken_before(landing: Landing) -> None:
-    landing.deliver(SUN)
-    landing.take(SUN)
-    landing.ledger.fix("payments", [SUN])
-    wrong_bytes(landing.deliver(MON))
-    with pytest.raises(DataRefused):
-        landing.take(MON)
-    assert sorted(landing.ledger.taken("payments")) == ["payments-2026-01-25-1"]
-    assert landing.ids(SUN) == [("2026-01-25-1", SUN)]
-
-
-@pytest.mark.parametrize("which", ["landing", "computed"])
-def test_a_delivery_that_changed_after_its_night_is_refused_when_the_night_is_repeated(
-    which: str, request: pytest.FixtureRequest
-) -> None:
-    landing: Landing = request.getfixturevalue(which)
-    folder = landing.deliver(MON)
-    landing.take(MON)
-    landing.ledger.fix("payments", [MON])
-    changed_after(folder)
-    with pytest.raises(DataRefused, match="its sha256 is not the manifest's"):
-        landing.take(MON)
-
-
-# ---- dumps
-
-
-def dump_of(place: Place, top: str = "") -> Landing:
-    return Landing(place, place.configure(payments(path="old/*.csv", top=top, files=COMPUTED)))
-
-
-def write_dump(place: Place, *rows: str) -> None:
-    (place.landing / "old").mkdir(parents=True, exist_ok=True)
-    (place.landing / "old" / "all.csv").write_text("\n".join([HEADER, *rows]) + "\n")
-
-
-def nights_of(parts: Sequence[Part]) -> list[date]:
-    return [part.night for part in parts]
-
-
-def test_a_dump_is_one_delivery_with_a_part_for_every_night(place: Place) -> None:
-    dump = dump_of(place)
-    write_dump(place, ROW)
-    first = dump.take(SAT, SUN)
-    assert nights_of(first) == [SAT, SUN]
-    later = dump.take(MON)
-    assert nights_of(later) == [MON]
-    assert {part.delivery.delivery_id for part in (*first, *later)} == set(dump.ledger.taken("payments"))
-
-
-def test_another_dump_after_the_first_is_refused(place: Place) -> None:
-    dump = dump_of(place)
-    write_dump(place, ROW)
-    dump.take(SAT)
-    write_dump(place, ROW, ROW)
-    with pytest.raises(DataRefused, match="is not the one of earlier nights"):
-        dump.take(SUN)
-
-
-@pytest.mark.parametrize(("top", "is_refused"), [("", True), ("required = false", False)])
-def test_a_dump_that_is_not_there(place: Place, top: str, is_refused: bool) -> None:
-    dump = dump_of(place, top)
-    if not is_refused:
-        assert dump.take(SAT) == []
-        return
-    with pytest.raises(DataRefused, match="The source payments has no file at"):
-        dump.take(SAT)
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_file_that_does_not_unpack_is_named(place: Place, suffix: Literal[".gz", ".zst"]) -> None:
+    landing = Landing(place, place.configure(payments(path=f"payments/{{date}}/*.csv{suffix}", files=COMPUTED)))
+    file = place.landing / "payments" / "2026-01-26" / f"part-0001.csv{suffix}"
+    file.parent.mkdir(parents=True)
+    once = packed(file.name, f"{HEADER}\n{ROW}\n".encode())
+    whole = once + once
+    file.write_bytes(whole)
+    parts = landing.take(MON)
+    refuse_broken_archives(landing.source, parts, suffix)
+    for broken in (whole[:-9], whole[:2] + b"\xff" + whole[3:], b"no archive", once + once[:5]):
+        file.write_bytes(broken)
+        refuse_broken_archives(landing.source, parts, ".gz" if suffix == ".zst" else ".zst")
+        with pytest.raises(DataRefused, match=rf"2026-01-26/part-0001\.csv\{suffix}: it does not unpack to its end"):
+            refuse_broken_archives(landing.source, parts, suffix)

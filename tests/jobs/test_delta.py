@@ -37,9 +37,7 @@ class Notes:
         self, written: WrittenFiles, *days: date, generation: int = 1, said: Mapping[str, Any] | None = None
     ) -> Commit:
         generations = {f"clm/core.notes/{day}": generation for day in days}
-        return self.delta.commit(
-            self.path, written, days=days, generations=generations, metadata=said or {}, replaces=True
-        )
+        return self.delta.commit(self.path, written, generations=generations, metadata=said or {}, emptied=days)
 
     def publish(self, *rows: Note) -> Commit:
         return self.commit(self.write(*rows), *sorted({row[0] for row in rows}))
@@ -147,7 +145,7 @@ def test_statistics_are_kept_of_the_named_columns_only(table: Notes) -> None:
 def test_days_that_hold_nothing_are_published_without_a_look_for_old_files(table: Notes) -> None:
     for day, replaces, removed in ((MON, False, 0), (MON, True, 1)):
         written = table.write(note(day))
-        commit = table.delta.commit(table.path, written, days=[day], generations={}, metadata={}, replaces=replaces)
+        commit = table.delta.commit(table.path, written, generations={}, metadata={}, emptied=[day] if replaces else [])
         assert len(table.actions(commit.version, "remove")) == removed
 
 

@@ -10,11 +10,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from conf import Source
 from jobs import dump
-from jobs.deliveries import take
 from jobs.errors import DataRefused
 from jobs.expressions import check_mapping
 from jobs.land import read
 from jobs.ledger import Ledger
+from jobs.taking import take
 from tests.conftest import Place
 from tests.jobs.sources import HEADER, payments
 
@@ -104,16 +104,21 @@ def test_a_dump_is_judged_as_a_whole(spark: SparkSession, place: Place) -> None:
         assert part in str(refused.value)
 
 
-@pytest.mark.parametrize(("refused", "is_refused"), [(29, False), (30, True)])
-def test_the_limit_itself_is_allowed(spark: SparkSession, place: Place, refused: int, is_refused: bool) -> None:
-    """29 of 100 rows are 0.29 of them; as floats, 0.29 * 100 is less than 29."""
-    source = place.configure(payments(limits="max_quarantined = 0.29")).sources[0]
-    judgement = dump.Judgement(source_rows=100, refused_rows=refused, rows_before=0, by_reason={"amount_zero": refused})
-    if is_refused:
-        with pytest.raises(DataRefused):
-            dump.refuse_above_limit(source, judgement)
-    else:
-        dump.refuse_above_limit(source, judgement)
+@pytest.mark.parametrize(
+    ("limit", "rows", "refused", "is_above"),
+    [
+        (0.29, 100, 29, False),  # as floats, 0.29 * 100 is less than 29
+        (0.29, 100, 30, True),
+        (0.01, 3, 1, False),  # one row is no share of so few
+        (0.01, 3, 2, True),
+        (0.0, 3, 1, True),  # none at all may be refused
+    ],
+)
+def test_the_limit_itself_is_allowed_and_one_row_where_any_is(
+    place: Place, limit: float, rows: int, refused: int, is_above: bool
+) -> None:
+    source = place.configure(payments(limits=f"max_quarantined = {limit}")).sources[0]
+    assert dump.is_above_limit(source, refused, rows) is is_above
 
 
 def test_the_sentence_names_the_four_worst_reasons(place: Place) -> None:

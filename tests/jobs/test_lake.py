@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ PUBLICATIONS_EACH = 4
 class ForgetfulLedger(Ledger):
     """A ledger whose disk is full when the commit has landed."""
 
-    def record(self, publications: Sequence[Publication]) -> None:
+    def record(self, publications: Sequence[Publication], dropped: Mapping[str, Sequence[date]] | None = None) -> None:
         raise Failed("no space left on device")
 
 
@@ -192,6 +193,50 @@ def test_no_rows_never_replace_a_day_unless_it_was_announced_empty(lake: Lake) -
     assert lake.ledger.published(NOTES.name, MON, MON)[MON].rows == 0
     publish(lake, days=[MON])  # An empty day may stay empty.
     assert lake.ledger.published(NOTES.name, MON, MON)[MON].generation == 3
+
+
+# ---- snapshots
+
+SNAPSHOTS = replace(NOTES, name="core.notes_state", kind="snapshot")
+
+
+def publish_snapshot(lake: Lake, day: date) -> None:
+    staged = lake.stage(SNAPSHOTS, notes(lake.spark, [note(day, key=day.day)]), [day], [])
+    lake.publish(staged, upstreams={})
+
+
+def snapshots(lake: Lake) -> list[date]:
+    kept = lake.read(SNAPSHOTS.name, known_on=date(9999, 1, 1)).select("as_of_date").collect()
+    return sorted(row["as_of_date"] for row in kept)
+
+
+def test_a_snapshot_leaves_with_the_commit_of_one_a_week_later_but_for_month_ends(lake: Lake) -> None:
+    end = date(2026, 1, 31)
+    days = [MON, end, *(end + timedelta(days=n) for n in (1, 2))]
+    for day in days:
+        publish_snapshot(lake, day)
+    assert snapshots(lake) == lake.ledger.kept_days(SNAPSHOTS.name, date.min, date.max) == days[1:]
+    publish_snapshot(lake, end + timedelta(days=8))
+    assert snapshots(lake) == [end, days[3], end + timedelta(days=8)]
+    assert lake.ledger.published(SNAPSHOTS.name, MON, MON, with_dropped=True)[MON].rows == 1
+
+
+def test_an_old_snapshot_made_again_stays_until_the_next_is_published(lake: Lake) -> None:
+    newest = MON + timedelta(days=20)
+    publish_snapshot(lake, newest)
+    publish_snapshot(lake, MON)
+    assert snapshots(lake) == [MON, newest]
+    publish_snapshot(lake, newest)
+    assert snapshots(lake) == [newest]
+
+
+def test_a_snapshot_dropped_without_its_ledger_row_is_noted_later(open_lake: Callable[..., Lake]) -> None:
+    forgetful, lake = open_lake(ForgetfulLedger), open_lake()
+    publish_snapshot(lake, MON)
+    with pytest.raises(Failed, match="no space left"):
+        publish_snapshot(forgetful, MON + timedelta(days=8))
+    assert lake.recover(SNAPSHOTS.name) == 1
+    assert snapshots(lake) == lake.ledger.kept_days(SNAPSHOTS.name, date.min, date.max) == [MON + timedelta(days=8)]
 
 
 # ---- two processes

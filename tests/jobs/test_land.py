@@ -16,10 +16,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from conf import Source
-from jobs import deliveries, land
+from jobs import land, taking
 from jobs.errors import DataRefused
 from jobs.ledger import Ledger
-from tests.conftest import Place
+from tests.conftest import Place, packed
 from tests.jobs.sources import payments
 
 MON, TUE = date(2026, 1, 26), date(2026, 1, 27)
@@ -55,7 +55,7 @@ def put(place: Place, name: str, content: bytes, folder: str = "2026-01-26") -> 
 
 def read(spark: SparkSession, place: Place, source: Source) -> DataFrame:
     ledger = Ledger.open(place.settings().ledger_url)
-    parts = deliveries.take(source, place.landing, ledger, [TUE])
+    parts = taking.take(source, place.landing, ledger, [TUE])
     return land.read(spark, source, parts)
 
 
@@ -66,7 +66,7 @@ def cells(rows: DataFrame, *columns: str) -> list[tuple[Any, ...]]:
 # ---- csv
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zst"])
 def test_csv_as_rfc_4180_has_it(spark: SparkSession, place: Place, name: str) -> None:
     text = (
         b"k,v\n"
@@ -78,7 +78,7 @@ def test_csv_as_rfc_4180_has_it(spark: SparkSession, place: Place, name: str) ->
         b"empty,\n"
         b"number,0012.50\n"
     )
-    put(place, name, gzip.compress(text) if name.endswith(".gz") else text)
+    put(place, name, packed(name, text))
     rows = read(spark, place, source(place, name="*.csv*"))
     assert dict(cells(rows, "k", "v")) == {
         "plain": "1",
@@ -138,7 +138,8 @@ def test_a_header_alone_is_no_row(spark: SparkSession, place: Place) -> None:
 # ---- json lines
 
 
-def test_json_lines_keep_the_digits_of_their_numbers(spark: SparkSession, place: Place) -> None:
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
+def test_json_lines_keep_the_digits_of_their_numbers(spark: SparkSession, place: Place, name: str) -> None:
     lines = [
         b'{"k": "number", "v": 12345678901234567.8900}',
         b'{"v": 1e3, "k": "exponent"}',
@@ -149,8 +150,8 @@ def test_json_lines_keep_the_digits_of_their_numbers(spark: SparkSession, place:
         b'{"k": "object", "v": {"a": 1.50}}',
         b'{"k": "broken", "v": ',
     ]
-    put(place, "a.jsonl.gz", gzip.compress(b"\n".join(lines)))
-    rows = read(spark, place, source(place, kind="jsonl", name="*.jsonl.gz"))
+    put(place, name, packed(name, b"\n".join(lines)))
+    rows = read(spark, place, source(place, kind="jsonl", name="*.jsonl.*"))
     assert dict(cells(rows.where("not is_unparsable"), "k", "v")) == {
         "number": "12345678901234567.8900",
         "exponent": "1e3",
@@ -264,22 +265,41 @@ def test_a_column_that_stands_twice_is_refused(spark: SparkSession, place: Place
         read(spark, place, write(place, "csv", ["k", "v", "v"]))
 
 
+# ---- packed files
+
+
+@pytest.mark.parametrize("kind", ["gz", "zst"])
+def test_an_archive_put_together_of_several_is_read_whole(spark: SparkSession, place: Place, kind: str) -> None:
+    name = f"a.csv.{kind}"
+    put(place, name, packed(name, b"1,a\n2,b\n") + packed(name, b"3,c\n"))
+    rows = read(spark, place, source(place, name="*.csv.*", files="header = false\n"))
+    assert cells(rows, "k", "v", "file") == [(k, v, f"payments/2026-01-26/{name}") for k, v in ("1a", "2b", "3c")]
+
+
+def test_blanks_in_zstd(spark: SparkSession, place: Place) -> None:
+    put(place, "a.txt.zst", packed("a.txt.zst", b" 1   a\n\t2 b \n"))
+    files = 'header = false\ndelimiter = "whitespace"\n'
+    assert cells(read(spark, place, source(place, name="*.zst", files=files)), "k", "v") == [("1", "a"), ("2", "b")]
+
+
 # ---- files that arrived broken
 
 
-def test_a_zero_byte_gz_holds_no_row(spark: SparkSession, place: Place) -> None:
+@pytest.mark.parametrize("kind", ["gz", "zst"])
+def test_a_zero_byte_archive_holds_no_row(spark: SparkSession, place: Place, kind: str) -> None:
     """So that the count of rows differs from the manifest's, which refuses the delivery."""
-    settings = place.configure(payments(columns=COLUMNS, changed_map=MAPPED))
-    nothing = {"name": "a.csv.gz", "bytes": 0, "sha256": hashlib.sha256(b"").hexdigest(), "rows": 1}
-    (place.deliver("payments", TUE, [], changes={"files": [nothing]}) / "a.csv.gz").write_bytes(b"")
+    settings = place.configure(payments(path=f"payments/{{date}}/*.{kind}", columns=COLUMNS, changed_map=MAPPED))
+    nothing = {"name": f"a.csv.{kind}", "bytes": 0, "sha256": hashlib.sha256(b"").hexdigest(), "rows": 1}
+    (place.deliver("payments", TUE, [], changes={"files": [nothing]}) / f"a.csv.{kind}").write_bytes(b"")
     assert cells(read(spark, place, settings.sources[0]), "k") == []
 
 
-def test_a_truncated_gz_is_refused(spark: SparkSession, place: Place) -> None:
-    whole = gzip.compress(b"k,v\n1,a\n")
-    put(place, "a.csv.gz", whole[: len(whole) // 2])
-    with pytest.raises(DataRefused, match=r"a\.csv\.gz: cannot be read"):
-        read(spark, place, source(place, name="*.csv.gz"))
+@pytest.mark.parametrize("kind", ["gz", "zst"])
+def test_a_truncated_archive_is_refused(spark: SparkSession, place: Place, kind: str) -> None:
+    whole = packed(f"a.csv.{kind}", b"k,v\n1,a\n")
+    put(place, f"a.csv.{kind}", whole[: len(whole) // 2])
+    with pytest.raises(DataRefused, match=rf"a\.csv\.{kind}: cannot be read"):
+        read(spark, place, source(place, name="*.csv.*"))
 
 
 def test_a_gz_that_is_truncated_further_in_stops_the_job(spark: SparkSession, place: Place) -> None:

@@ -184,6 +184,21 @@ def test_one_generation_cannot_be_two_things_and_then_nothing_is_noted(
     assert list(ledger.published("core.bills", MON, WED)) == [TUE]
 
 
+def test_a_snapshot_that_is_no_longer_kept_is_still_known(ledger: Ledger) -> None:
+    ledger.record([publication(day=MON), publication(day=TUE)])
+    ledger.record([publication(day=WED)], {"core.bills": [MON], "core.others": [TUE]})
+    assert ledger.kept_days("core.bills", MON, WED) == list(ledger.published("core.bills", MON, WED)) == [TUE, WED]
+    known = ledger.published("core.bills", MON, WED, with_dropped=True)
+    assert {day: each.is_kept for day, each in known.items()} == {MON: False, TUE: True, WED: True}
+
+
+def test_a_snapshot_made_again_is_there_again(ledger: Ledger) -> None:
+    ledger.record([publication(day=MON)])
+    ledger.record([publication(day=WED)], {"core.bills": [MON]})
+    ledger.record([publication(day=MON, generation=2)])
+    assert ledger.kept_days("core.bills", MON, WED) == [MON, WED]
+
+
 def test_a_ledger_rebuilt_from_commits_draws_above_them(ledger: Ledger) -> None:
     ledger.record([publication(generation=5), publication(generation=4)])
     assert ledger.newest_drawn("core.bills", [TUE]) == {TUE: 5}

@@ -12,7 +12,7 @@ from jobs.errors import Busy
 from jobs.ledger import Ledger
 from jobs.planning import Step, plan
 from jobs.staleness import tables_of
-from tests.jobs.history import publish, publish_night, settings_of
+from tests.jobs.history import publish, publish_night, replace_on, settings_of
 
 FIRST = date(2026, 1, 1)
 STATE = "core.customers_state"
@@ -41,13 +41,13 @@ def test_an_empty_lake_needs_everything_in_the_order_of_the_night(settings: Sett
     assert list(dict.fromkeys(step.table for step in steps)) == list(tables_of(settings))
     assert {(step.first, step.last) for step in steps if step.mode == "range"} == {(on(1), on(3))}
     assert {step.why for step in steps if step.mode == "range"} == {"not published"}
-    assert spans(steps, STATE) == [(1, 1), (2, 2), (3, 3)]
+    assert spans(steps, STATE) == [(1, 1), (2, 2), (2, 3)]
 
 
 def test_snapshots_hop_over_the_days_that_are_not_kept(settings: Settings) -> None:
     steps = plan(settings, None, on(1), on(10))
     hops = [step for step in steps if step.table == STATE]
-    assert spans(hops, STATE) == [(1, 4), (5, 5), (6, 6), (7, 7), (8, 8), (9, 9), (10, 10)]
+    assert spans(hops, STATE) == [(1, 4), (5, 5), (5, 6), (5, 7), (5, 8), (5, 9), (5, 10)]
     assert {step.mode for step in hops} == {"hop"}
     assert hops[0].why == "not published; folded from nothing"
     assert hops[1].why == "not published; folded from the snapshot of 2026-01-04"
@@ -121,7 +121,35 @@ def test_a_snapshot_folded_from_versions_made_again_is_made_again_and_so_are_tho
     for day in (1, 2, 3):
         publish_night(ledger, settings, on(day))
     publish(ledger, "core.customers", on(2), made_from=[("raw.customers", on(2), "another")])
-    assert spans(plan(settings, ledger, on(1), on(3)), STATE) == [(2, 2), (3, 3)]
+    assert spans(plan(settings, ledger, on(1), on(3)), STATE) == [(2, 2), (2, 3)]
+
+
+def test_a_snapshot_that_is_no_longer_kept_is_not_planned_again(settings: Settings, ledger: Ledger) -> None:
+    for day in range(1, 11):
+        publish_night(ledger, settings, on(day))
+    ledger.record([], {STATE: [on(1), on(2), on(3)]})
+    assert plan(settings, ledger, on(1), on(10)) == []
+
+
+def test_what_past_nights_run_again_have_told_is_folded_into_the_last_of_them(
+    settings: Settings, ledger: Ledger
+) -> None:
+    for day in range(1, 11):
+        publish_night(ledger, settings, on(day))
+    ledger.record([], {STATE: [on(1), on(2), on(3)]})
+    publish(ledger, "core.customers", on(2), made_from=[("raw.customers", on(2), "another")])
+    steps = [step for step in plan(settings, ledger, on(1), on(3)) if step.table == STATE]
+    assert spans(steps, STATE) == [(1, 3)]
+    assert steps[0].why == "core.customers is made again; folded from nothing"
+
+
+def test_a_night_whose_delivery_is_to_be_replaced_is_run_again(settings: Settings, ledger: Ledger) -> None:
+    publish_night(ledger, settings, on(1))
+    replace_on(ledger, on(1))
+    steps = plan(settings, ledger, on(1), on(1))
+    assert steps[0].table == "raw.payments"
+    assert steps[0].why.startswith("p-2 in payments/p-2 replaces p-1")
+    assert [step.why for step in steps if step.table == "core.transactions"] == ["raw.payments is made again"]
 
 
 def test_only_the_tables_asked_for(settings: Settings) -> None:

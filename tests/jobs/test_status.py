@@ -11,7 +11,7 @@ from conf import Settings
 from jobs.ledger import Ledger
 from jobs.staleness import tables_of
 from jobs.status import TableStatus, last_night, statuses
-from tests.jobs.history import publish, publish_night, settings_of
+from tests.jobs.history import publish, publish_night, replace_on, settings_of
 
 MON, TUE, WED = date(2026, 1, 26), date(2026, 1, 27), date(2026, 1, 28)
 
@@ -154,3 +154,28 @@ def test_the_last_night_is_the_last_of_which_anything_is_published(settings: Set
     publish_night(ledger, settings, MON)
     publish(ledger, "raw.payments", TUE)
     assert last_night(settings, ledger) == TUE
+
+
+def test_a_delivery_that_will_replace_another_is_said_until_it_does(settings: Settings, ledger: Ledger) -> None:
+    for day in (MON, TUE):
+        publish_night(ledger, settings, day)
+    replace_on(ledger, MON)
+    first, *others = statuses(settings, ledger, TUE)
+    assert (first.table, first.day, first.state) == ("raw.payments", MON, "stale")
+    assert first.why == (
+        "p-2 in payments/p-2 replaces p-1 once `clm backfill --from 2026-01-26 --to 2026-01-26` is run"
+    )
+    assert {each.state for each in others} == {"published"}
+    assert [each.table for each in statuses(settings, ledger, MON) if each.is_behind] == ["raw.payments"]
+    ledger.note_replaced("payments", ["p-1"])
+    assert states(settings, ledger, TUE) == {"published"}
+
+
+def test_a_snapshot_that_is_no_longer_kept_is_not_behind(settings: Settings, ledger: Ledger) -> None:
+    publish_night(ledger, settings, MON)
+    ledger.record([], {"mart.customer_profile": [MON]})
+    profile = by_table(settings, ledger, MON)["mart.customer_profile"]
+    assert (profile.state, profile.why) == (
+        "published",
+        "its snapshot is no longer kept (they are for 7 days, and of month ends)",
+    )

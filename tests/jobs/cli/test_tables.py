@@ -40,7 +40,7 @@ def lake(spark: SparkSession, settings: Settings) -> Lake:
     run = ledger.start_run("run", MON, TUE)
     with ledger.lease(run) as lease:
         lake = Lake(spark, settings, ledger, run, lease)
-        ledger.pin_lake(settings.lake)
+        ledger.pin_lake(settings)
         payment: dict[str, Any] = {
             "customer_id": "U1",
             "occurred_at": NOON,
