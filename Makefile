@@ -18,7 +18,7 @@ PACKAGES := $(wildcard conf/__init__.py schemas/__init__.py expectations/__init_
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java demo test check lock docs run backfill doctor real drills bench dist clean
+.PHONY: help setup java demo test check audit lock docs run backfill doctor real drills bench dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ check: setup ## format, lint, types, import rules, dependencies, generated docs 
 	$(BIN)/deptry .
 	$(PY) -m schemas.docs --check
 
+# Outside `check`: what is known changes without a change of ours, and it needs PyPI itself.
+audit: $(STAMPS)/packages ## known vulnerabilities of every locked package (not of the jars)
+	@$(PY) requirements/audit.py
+
 docs: setup ## write the generated docs anew
 	@$(PY) -m schemas.docs
 
@@ -91,6 +95,7 @@ drills: setup ## the slow tests: kills, races, broken input
 
 bench: setup ## measure against DuckDB on the same files
 	@$(PY) -m tests.bench
+	@$(PY) -m tests.bench.fold
 
 # build/ is removed first: a module deleted from the tree would live on in the wheel.
 dist: setup ## the wheel, and the same as dist/clm_lake.zip for spark-submit --py-files

@@ -1,5 +1,6 @@
 """`make bench`: a warm tiny night step by step, and the look-back for known keys over seven big nights.
 
+It goes on with `tests.bench.fold`, in a process of its own.
 Machines are shared and noisy: read the ratios, and the medians only beside each other.
 """
 
