@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from conf import Settings
 from jobs.delta import local_path
 from jobs.errors import ClmError, Failed
+from jobs.health import check_health
 from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.progress import Progress
@@ -120,7 +121,7 @@ def pinned(settings: Settings, ledger: Ledger) -> str:
 
 def health(lake: Lake, tables: list[str]) -> str:
     """Every published table is in the lake as the ledger knows it."""
-    if faults := lake.check_health(tables):
+    if faults := check_health(lake, tables):
         raise Failed("\n".join(faults))
     return f"{len(tables)} tables are as the ledger knows them."
 

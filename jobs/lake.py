@@ -6,8 +6,7 @@ before they are audited, and become visible in one commit. See docs/adr/0002.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -17,9 +16,10 @@ from pyspark.sql import functions as F
 
 from conf import Settings
 from expectations.figures import Suite, gather_sql, nothing_gathered
+from jobs import commit_info
 from jobs.calendar import days_between, is_kept_snapshot
 from jobs.delta import Commit, DeltaFiles, WrittenFiles, local_path
-from jobs.errors import Busy, DataRefused, Failed, is_sparks
+from jobs.errors import Busy, DataRefused, Failed
 from jobs.frames import hash_of, local_frame
 from jobs.lease import Lease
 from jobs.ledger import Ledger
@@ -211,24 +211,7 @@ class Lake:
             before = self.ledger.published(table.name, staged.days[0], staged.days[-1])
             self._refuse_vanishing(staged, before, announced_empty)
             dropped = self._outlived(staged)
-            days = {
-                day.isoformat(): {
-                    "generation": staged.generations[day],
-                    "rows": int(staged.figures[day]["rows"]),
-                    "digest": staged.digest(day),
-                    "upstreams": [[up.table, up.day.isoformat(), up.digest] for up in upstreams.get(day, ())],
-                    "figures": {name: _plain(value) for name, value in staged.figures[day].items()},
-                }
-                for day in staged.days
-            }
-            metadata = {
-                "table": table.name,
-                "run_id": self.run.run_id,
-                "conf_digest": self.settings.digest,
-                "days": days,
-                "dropped": [day.isoformat() for day in dropped],
-                **(told or {}),
-            }
+            metadata = commit_info.told(staged, self.run.run_id, self.settings.digest, upstreams, dropped, told or {})
             commit = self._delta.commit(
                 self.path(table.name),
                 staged.written,
@@ -251,8 +234,7 @@ class Lake:
         return [day for day in kept if day not in staged.generations and not is_kept_snapshot(day, newest)]
 
     def _note(self, table: str, commit: Commit) -> None:
-        dropped = [date.fromisoformat(day) for day in commit.metadata.get("dropped", ())]
-        self.ledger.record(_publications(table, commit), {table: dropped})
+        self.ledger.record(commit_info.publications(table, commit), {table: commit_info.dropped(commit)})
 
     def _refuse_vanishing(
         self, staged: Staged, before: Mapping[date, Publication], announced_empty: Collection[date]
@@ -301,72 +283,3 @@ class Lake:
                 self._note(table, commit)
                 found += 1
         return found
-
-    def refuse_unhealthy(self, tables: Iterable[str]) -> None:
-        """Raises Failed where a table lost what the ledger knows; enters what landed unnoted."""
-        faults = self.check_health(tables)
-        if faults:
-            raise Failed("\n".join(faults))
-
-    def check_health(self, tables: Iterable[str]) -> list[str]:
-        """One sentence for each table that is not as the ledger knows it."""
-        faults: list[str] = []
-        for table in tables:
-            try:
-                if not self.exists(table):
-                    raise Failed(f"{table} is published and not there: {self.path(table)}.")
-                self.recover(table)
-            except Failed as error:
-                faults.append(str(error))
-            except Exception as error:
-                if not is_sparks(error):
-                    raise
-                # Delta reads the log before it can be compared with what the ledger knows.
-                faults.append(
-                    f"{table}: its log cannot be read. Restore {self.path(table)}/_delta_log from a backup; "
-                    "nothing was changed."
-                )
-        return faults
-
-
-def _plain(value: Any) -> Any:
-    """Figures as JSON: whole numbers as they are, anything else as text."""
-    return value if value is None or isinstance(value, int) else str(value)
-
-
-def _publications(table: str, commit: Commit) -> list[Publication]:
-    said = commit.metadata
-    return [
-        Publication(
-            table=table,
-            day=date.fromisoformat(day),
-            generation=told["generation"],
-            version=commit.version,
-            rows=told["rows"],
-            digest=told["digest"],
-            conf_digest=said["conf_digest"],
-            run_id=said["run_id"],
-            figures=told["figures"],
-            upstreams=tuple(
-                Upstream(table=name, day=date.fromisoformat(upstream), digest=digest)
-                for name, upstream, digest in told["upstreams"]
-            ),
-            commit_sha256=commit.sha256,
-        )
-        for day, told in said["days"].items()
-    ]
-
-
-def ensure_writable(root: str) -> None:
-    """Raises Failed with the path where nothing can be written, before anything runs."""
-    folder = local_path(root)
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise Failed(
-            f"The lake {folder} cannot be written ({error.strerror}). Set CLM_LAKE to a folder you may write."
-        ) from None

@@ -7,7 +7,6 @@ writers wait for each other, so what a method does is done wholly or not at all.
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, date, datetime
@@ -16,9 +15,10 @@ from itertools import groupby
 import sqlalchemy as sa
 
 from conf import Settings
-from jobs.errors import DataRefused, Failed
+from jobs import ledger_publications
+from jobs.errors import DataRefused
 from jobs.lease import BEAT_SECONDS, Holder, Lease, current_holder
-from jobs.ledger_db import DELIVERIES, GENERATIONS, LINEAGE, META, PUBLICATIONS, REPAIRS, RUNS, connect, reading
+from jobs.ledger_db import DELIVERIES, GENERATIONS, META, PUBLICATIONS, REPAIRS, RUNS, connect, reading
 from jobs.ledger_records import Delivery, Publication, Run, Upstream
 
 __all__ = ["Delivery", "Holder", "Lease", "Ledger", "Publication", "Run", "Upstream", "utc_now"]
@@ -108,10 +108,13 @@ class Ledger:
     def draw(self, run_id: str, table: str, days: Sequence[date]) -> dict[date, int]:
         """A new generation for each day of the table, above all drawn before."""
         with self._writes.begin() as connection:
-            newest = _newest_drawn(connection, table, days)
+            newest = ledger_publications.newest_drawn(connection, table, days)
             drawn = {day: newest.get(day, 0) + 1 for day in sorted(set(days))}
             # Where writers do not wait for each other, the key still keeps two from drawing the same.
-            rows = [_generation_row(table, day, generation, run_id, self._clock()) for day, generation in drawn.items()]
+            rows = [
+                ledger_publications.generation_row(table, day, generation, run_id, self._clock())
+                for day, generation in drawn.items()
+            ]
             if rows:
                 connection.execute(sa.insert(GENERATIONS), rows)
         return drawn
@@ -119,7 +122,7 @@ class Ledger:
     def newest_drawn(self, table: str, days: Sequence[date]) -> dict[date, int]:
         """The newest generation drawn for each day that has one; who holds an older one may not publish."""
         with self._reads.begin() as connection:
-            return _newest_drawn(connection, table, days)
+            return ledger_publications.newest_drawn(connection, table, days)
 
     def record(self, publications: Sequence[Publication], dropped: Mapping[str, Sequence[date]] | None = None) -> None:
         """Notes what was published, with its lineage; what is noted already stays as it is.
@@ -132,8 +135,8 @@ class Ledger:
                 of_days = PUBLICATIONS.c.table_name == table, PUBLICATIONS.c.day.in_(days)
                 connection.execute(sa.update(PUBLICATIONS).where(*of_days).values(is_kept=False))
             for publication in publications:
-                if not _is_recorded(connection, publication):
-                    _record(connection, publication, self._clock())
+                if not ledger_publications.is_recorded(connection, publication):
+                    ledger_publications.record(connection, publication, self._clock())
             nights = [each.day for each in publications if each.table.startswith(("raw.", "core."))]
             if nights:
                 _note_first_night(connection, min(nights))
@@ -144,7 +147,7 @@ class Ledger:
         `with_dropped`: also of days whose snapshots are no longer kept.
         """
         with self._reads.begin() as connection:
-            found = _published(connection, table, first, last)
+            found = ledger_publications.published(connection, table, first, last)
         return {day: each for day, each in found.items() if each.is_kept or with_dropped}
 
     def kept_days(self, table: str, first: date, last: date) -> list[date]:
@@ -273,74 +276,6 @@ def _note_first_night(connection: sa.Connection, night: date) -> None:
     if noted is None or night < date.fromisoformat(noted):
         connection.execute(sa.delete(META).where(META.c.key == FIRST_NIGHT))
         connection.execute(sa.insert(META).values(key=FIRST_NIGHT, value=night.isoformat()))
-
-
-def _newest_drawn(connection: sa.Connection, table: str, days: Sequence[date]) -> dict[date, int]:
-    query = sa.select(GENERATIONS.c.day, sa.func.max(GENERATIONS.c.generation)).group_by(GENERATIONS.c.day)
-    query = query.where(GENERATIONS.c.table_name == table, GENERATIONS.c.day.in_(days)).order_by(GENERATIONS.c.day)
-    return dict(connection.execute(query).all())
-
-
-def _generation_row(table: str, day: date, generation: int, run_id: str, now: datetime) -> dict[str, object]:
-    return {"table_name": table, "day": day, "generation": generation, "run_id": run_id, "drawn_at": now}
-
-
-def _is_recorded(connection: sa.Connection, new: Publication) -> bool:
-    query = sa.select(PUBLICATIONS.c.version, PUBLICATIONS.c.rows, PUBLICATIONS.c.digest).where(
-        PUBLICATIONS.c.table_name == new.table,
-        PUBLICATIONS.c.day == new.day,
-        PUBLICATIONS.c.generation == new.generation,
-    )
-    known = connection.execute(query).one_or_none()
-    if known and tuple(known) != (new.version, new.rows, new.digest):
-        raise Failed(
-            f"generation {new.generation} of {new.table} {new.day} is noted as version {known.version} with "
-            f"{known.rows} rows, not as version {new.version} with {new.rows}: run `clm doctor`"
-        )
-    return known is not None
-
-
-def _record(connection: sa.Connection, new: Publication, now: datetime) -> None:
-    key = {"table_name": new.table, "day": new.day, "generation": new.generation}
-    same = ("generation", "version", "rows", "digest", "conf_digest", "run_id", "figures", "commit_sha256", "is_kept")
-    row = key | {name: getattr(new, name) for name in same} | {"published_at": now}
-    connection.execute(sa.insert(PUBLICATIONS).values(row))
-    lineage = [
-        key | {"upstream_table": each.table, "upstream_day": each.day, "upstream_digest": each.digest}
-        for each in new.upstreams
-    ]
-    if lineage:
-        connection.execute(sa.insert(LINEAGE), lineage)
-    # A ledger that is rebuilt from the commits never drew their generations.
-    if _newest_drawn(connection, new.table, [new.day]).get(new.day, 0) < new.generation:
-        drawn = _generation_row(new.table, new.day, new.generation, new.run_id, now)
-        connection.execute(sa.insert(GENERATIONS).values(drawn))
-
-
-def _published(connection: sa.Connection, table: str, first: date, last: date) -> dict[date, Publication]:
-    published = PUBLICATIONS.c
-    newest = (
-        sa.select(published.day, sa.func.max(published.generation).label("generation"))
-        .where(published.table_name == table, published.day.between(first, last))
-        .group_by(published.day)
-        .subquery()
-    )
-
-    def newest_of(kept: sa.Table) -> sa.Select[*tuple[object, ...]]:
-        is_newest = sa.and_(kept.c.day == newest.c.day, kept.c.generation == newest.c.generation)
-        return sa.select(kept).join(newest, is_newest).where(kept.c.table_name == table)
-
-    upstreams: dict[date, list[Upstream]] = defaultdict(list)
-    for row in connection.execute(newest_of(LINEAGE).order_by(LINEAGE.c.upstream_table, LINEAGE.c.upstream_day)):
-        upstreams[row.day].append(Upstream(table=row.upstream_table, day=row.upstream_day, digest=row.upstream_digest))
-    return {
-        row["day"]: Publication(
-            table=table,
-            upstreams=tuple(upstreams[row["day"]]),
-            **{name: value for name, value in row.items() if name != "table_name"},
-        )
-        for row in connection.execute(newest_of(PUBLICATIONS).order_by(published.day)).mappings()
-    }
 
 
 def _is_fixed(connection: sa.Connection, new: Delivery) -> bool:

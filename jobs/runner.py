@@ -17,7 +17,8 @@ from jobs import audit, pipeline
 from jobs.calendar import LONGEST_WAIT, days_between, snapshot_days
 from jobs.errors import Busy, ClmError, DataRefused, Usage
 from jobs.expressions import Expression, check_mapping
-from jobs.lake import Lake, Staged, ensure_writable
+from jobs.health import ensure_writable, refuse_unhealthy
+from jobs.lake import Lake, Staged
 from jobs.ledger import Ledger
 from jobs.ledger_records import Run, Upstream
 from jobs.progress import Progress
@@ -181,7 +182,7 @@ def _opened(
                 spark = open_session(settings)
             mappings = {source.name: check_mapping(spark, source) for source in settings.sources}
             lake = Lake(spark, settings, ledger, run, lease)
-            lake.refuse_unhealthy(ledger.published_tables())
+            refuse_unhealthy(lake, ledger.published_tables())
             yield Night(spark, settings, ledger, lake, run, days_between(first, last), progress, mappings, maker)
     except BaseException as error:
         outcome = "busy" if isinstance(error, Busy) else "refused" if isinstance(error, DataRefused) else "failed"

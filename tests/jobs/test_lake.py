@@ -15,7 +15,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.errors import Busy, DataRefused, Failed
-from jobs.lake import Lake, Staged, ensure_writable
+from jobs.health import check_health, ensure_writable, refuse_unhealthy
+from jobs.lake import Lake, Staged
 from jobs.lease import Lease
 from jobs.ledger import Ledger
 from jobs.ledger_records import Publication, Upstream
@@ -268,7 +269,7 @@ def test_two_processes_on_different_days_lose_nothing(lake: Lake, place: Place) 
         worker.kill()
     everything = [MON, *mine, *theirs]
     assert rows_of(lake) == [(day, day.day) for day in everything]
-    assert lake.check_health([NOTES.name]) == []
+    assert check_health(lake, [NOTES.name]) == []
     published = lake.ledger.published(NOTES.name, MON, theirs[-1])
     assert list(published) == everything
     assert sorted(each.version for each in published.values()) == list(range(1, len(everything) + 1))
@@ -345,11 +346,11 @@ def lose_the_whole_log(lake: Lake) -> None:
 def test_a_log_that_lost_what_the_ledger_knows_is_found(lake: Lake, damage: Callable[[Lake], None], said: str) -> None:
     publish(lake, note(MON, key=1))
     publish(lake, note(TUE, key=2))
-    assert lake.check_health([NOTES.name]) == []
+    assert check_health(lake, [NOTES.name]) == []
     damage(lake)
     as_another_process(lake)
     with pytest.raises(Failed, match=said) as failed:
-        lake.refuse_unhealthy([NOTES.name])
+        refuse_unhealthy(lake, [NOTES.name])
     assert lake.path(NOTES.name) in str(failed.value)
 
 
