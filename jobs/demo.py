@@ -21,9 +21,10 @@ from jobs.progress import Progress
 from jobs.runner import backfill, run_night
 from jobs.session import INTERPRETED, open_session
 from jobs.simulate.plan import Simulation
-from jobs.simulate.run import simulate
+from jobs.simulate.run import simulate_deliveries
 
-LAST = date(2026, 1, 31)
+# With this last night and 153 days the windows of the first month have closed.
+LAST = date(2026, 2, 5)
 SINGLE_NIGHTS = 3
 SEED = 7
 # The windows of the retention table, in days after the first active date.
@@ -67,8 +68,8 @@ def run(customers: int, days: int, *, folder: Path, env: str | None, progress: P
     with progress.step("start Spark"):
         spark = open_session(settings)
     with progress.step(f"simulate {customers} customers from {first} to {LAST}"):
-        story = Simulation(customers=customers, first=first, last=LAST, seed=SEED, out=folder / "landing")
-        simulate(spark, story)
+        out = folder / "landing"
+        simulate_deliveries(spark, Simulation(customers, first=first, last=LAST, seed=SEED, out=out))
     reason = "first load of the demonstration"
     with progress.step("first load"):
         backfill(settings, first, nights[0] - timedelta(days=1), reason=reason, progress=progress)

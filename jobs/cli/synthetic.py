@@ -92,7 +92,7 @@ def simulate(
 
 def demo(
     customers: Customers = 1000,
-    days: Days = 30,
+    days: Days = 153,
     env: Env = None,
     quiet: Quiet = False,
     debug: Debug = False,
