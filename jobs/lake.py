@@ -229,7 +229,7 @@ class Lake:
         """Earlier snapshots that are no longer kept once the staged ones are there."""
         if staged.table.kind != "snapshot":
             return []
-        kept = self.ledger.kept_days(staged.table.name, date.min, date.max)
+        kept = self.ledger.kept_days(staged.table.name)
         newest = max([*kept, *staged.days])
         return [day for day in kept if day not in staged.generations and not is_kept_snapshot(day, newest)]
 

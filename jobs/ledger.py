@@ -150,7 +150,7 @@ class Ledger:
             found = ledger_publications.published(connection, table, first, last)
         return {day: each for day, each in found.items() if each.is_kept or with_dropped}
 
-    def kept_days(self, table: str, first: date, last: date) -> list[date]:
+    def kept_days(self, table: str, first: date = date.min, last: date = date.max) -> list[date]:
         """The days from `first` to `last` of which the lake holds the table, in order."""
         day = PUBLICATIONS.c.day
         query = sa.select(day).distinct().where(PUBLICATIONS.c.table_name == table, PUBLICATIONS.c.is_kept)

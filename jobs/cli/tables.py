@@ -63,6 +63,12 @@ def table(
     if last is None or day is None:
         raise Failed(f"Nothing of {source} is published yet: run `clm run --date …` first.")
     if not ledger.published(source, day, day):
+        if ledger.published(source, day, day, with_dropped=True):
+            nearest = min(ledger.kept_days(source), key=lambda kept: abs(kept - day))
+            raise Failed(
+                f"{source} {day} is no longer kept: snapshots are for 7 days, and of month ends. "
+                f"The nearest is of {nearest}."
+            )
         raise Failed(f"{source} {day} is not published, the last is {last.day}: `clm status --date {day}` says why.")
 
     from jobs.cli import showing

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import dump, land
-from jobs.deliveries import take
+from jobs.taking import take
 from jobs.expressions import check_mapping
 from jobs.ledger import Ledger
 from jobs.mapping import reasons, reasons_of
