@@ -14,12 +14,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import dump, land
-from jobs.taking import take
 from jobs.expressions import check_mapping
 from jobs.ledger import Ledger
 from jobs.mapping import reasons, reasons_of
 from jobs.progress import Progress
 from jobs.runner import backfill, run_night
+from jobs.taking import take
 from tests.real.comparison import differences
 from tests.real.online_retail import expected
 from tests.real.online_retail.lake import DUMP, Shop

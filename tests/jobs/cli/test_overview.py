@@ -63,6 +63,18 @@ def test_status_is_exit_1_when_anything_is_behind(
     assert main(["status", "--date", "2026-01-26"]) == 0
 
 
+def test_a_snapshot_that_is_no_longer_kept_is_told_from_one_that_never_was(
+    settings: Settings, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for day in (MON, TUE):
+        publish_night(ledger, settings, day)
+    ledger.record([], {"mart.customer_profile": [MON]})
+    assert main(["table", "mart.customer_profile", "--date", str(MON)]) == 1
+    said = capsys.readouterr().err
+    assert f"mart.customer_profile {MON} is no longer kept" in said
+    assert f"The nearest is of {TUE}." in said
+
+
 def test_status_where_rows_only_wait_is_exit_0(
     settings: Settings, ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
