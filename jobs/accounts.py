@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.conform import DUPLICATE, QUARANTINED, TAKEN, WAITING
+from jobs.errors import DataRefused
 from jobs.frames import local_frame, select_contract
 from schemas.ops import DELIVERIES
 
@@ -106,6 +107,11 @@ def settle(
             counts[account].waiting -= group.source_rows
 
     def account_of(night: date, delivery_id: str) -> Account:
+        if delivery_id not in sources:
+            raise DataRefused(
+                f"raw of {night} holds rows of {delivery_id}, which is not of that night: "
+                f"run `clm run --date {night} --stage land` first, or the backfill that did not end."
+            )
         nights = set(landed_on.get(delivery_id, ()))
         landed = night if night in nights or not nights else min(nights)
         return Account(night, sources[delivery_id], delivery_id, landed)

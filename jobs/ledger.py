@@ -212,14 +212,16 @@ class Ledger:
 
     def replacements_due(self) -> list[Delivery]:
         """Deliveries that will stand in for another once its night is backfilled."""
-        replaced = DELIVERIES.alias()
-        is_due = sa.exists().where(
+        replaced, fixed = DELIVERIES.alias(), DELIVERIES.alias()
+        is_in_force = sa.exists().where(
             replaced.c.source == DELIVERIES.c.source,
             replaced.c.delivery_id == DELIVERIES.c.replaces,
-            replaced.c.is_fixed,
             sa.not_(replaced.c.is_replaced),
         )
-        return self._deliveries(is_due)
+        is_published = sa.exists().where(
+            fixed.c.source == DELIVERIES.c.source, fixed.c.night == DELIVERIES.c.night, fixed.c.is_fixed
+        )
+        return self._deliveries(is_in_force, is_published, sa.not_(DELIVERIES.c.is_replaced))
 
     def note_replaced(self, source: str, replaced: Collection[str]) -> None:
         """Notes that others stand in for these deliveries."""

@@ -43,7 +43,10 @@ class Conformed:
 
 def run(night: Night) -> None:
     """Conform every feed, audit everything, then publish; a day's deliveries are fixed with it."""
-    waited = _waiting_nights(night)
+    balance = _waiting(night)
+    waited: dict[str, set[date]] = defaultdict(set)
+    for account in balance:
+        waited[account.source].add(account.taken_from)
     feeds = [FEEDS[name] for name in FEEDS if night.settings.sources_of(name)]
     conformed = [_conform(night, feed, waited) for feed in feeds]
     quarantine = night.stage("core.quarantine", _quarantine(night, conformed, waited))
@@ -51,6 +54,7 @@ def run(night: Night) -> None:
     feed_of = {source.name: source.feed for source in night.settings.sources}
     deliveries = night.stage("ops.deliveries", accounts.transform(night.spark, counts, feed_of))
     _refuse_above_limit(night, counts)
+    _refuse_left_waiting(night, balance, counts)
     empty = _announced_empty(counts, feed_of, night)
     for each in conformed:
         night.judge(each.staged, empty[each.feed.name])
@@ -173,17 +177,19 @@ def _union(frames: Iterable[DataFrame]) -> DataFrame:
     return reduce(DataFrame.unionByName, frames)
 
 
-def _waiting_nights(night: Night) -> dict[str, set[date]]:
-    """Source → earlier nights that landed rows which still wait."""
-    waited: dict[str, set[date]] = defaultdict(set)
+def _waiting(night: Night) -> dict[Account, int]:
+    """Deliveries of earlier nights with the source rows of them that still wait."""
     if not night.lake.exists("ops.deliveries"):
-        return waited
+        return {}
     yesterday = night.first - timedelta(days=1)
     accounts_ = night.lake.read("ops.deliveries", known_on=yesterday, since=night.first - LONGEST_WAIT)
     balance = accounts_.groupBy("source", "delivery_id", "taken_from").agg(F.sum("waiting").alias("waiting"))
-    for row in balance.where("waiting > 0").collect():
-        waited[row["source"]].add(row["taken_from"])
-    return waited
+    configured = {source.name for source in night.settings.sources}
+    return {
+        Account(yesterday, row["source"], row["delivery_id"], row["taken_from"]): row["waiting"]
+        for row in balance.where("waiting > 0").collect()
+        if row["source"] in configured
+    }
 
 
 def _account(night: Night, conformed: Iterable[Conformed], quarantine: Staged) -> dict[Account, Counts]:
@@ -222,6 +228,22 @@ def _refuse_above_limit(night: Night, counts: Mapping[Account, Counts]) -> None:
         raise DataRefused(above_limit(source, account.delivery_id, each.quarantined, each.delivered, by_reason))
 
 
+def _refuse_left_waiting(night: Night, balance: Mapping[Account, int], counts: Mapping[Account, Counts]) -> None:
+    """Raises DataRefused where rows that waited for one of these nights are taken by none: they would never be."""
+    for account, waiting in balance.items():
+        taken = taken_on(account.taken_from, night.repairs)
+        if not night.first <= taken <= night.last:
+            continue
+        key = account.delivery_id, account.taken_from
+        left = waiting + sum(each.waiting for of, each in counts.items() if (of.delivery_id, of.taken_from) == key)
+        if left:
+            raise DataRefused(
+                f"{left} rows of {account.delivery_id} (landed {account.taken_from}) waited for {taken}, and no night "
+                f"takes them: late_days or [map] of {account.source} changed since they were landed. "
+                f"Set it back in {night.settings.source(account.source).location}, run {taken}, then change it again."
+            )
+
+
 def _announced_empty(
     counts: Mapping[Account, Counts], feed_of: Mapping[str, str], night: Night
 ) -> dict[str, set[date]]:
@@ -246,6 +268,13 @@ def _lineage(night: Night, each: Conformed, waited: Mapping[str, set[date]]) -> 
                 if day in made_from:
                     made_from[day] += night.digests(name, landed, landed).values()
     table = f"core.{each.feed.name}"
+    if each.feed.kind == "states":
+        # Each night was judged against the state before it, and so on back to the first.
+        before = night.first - timedelta(days=1)
+        versions = night.digests(table, before, before)
+        versions |= {day: Upstream(table=table, day=day, digest=each.staged.digest(day)) for day in each.staged.days}
+        for day in night.days:
+            made_from[day] += [versions[then] for then in (day - timedelta(days=1),) if then in versions]
     if each.looked_into:
         start = min(each.looked_into.values())
         known = night.digests(table, start, night.first - timedelta(days=1))

@@ -27,8 +27,12 @@ def run(night: Night) -> None:
     night.judge(staged, empty)
     night.refuse_failures()
     night.publish(staged, night.upstreams([f"core.{feed}" for feed in feeds]), announced_empty=empty)
+    # Of the days of this run only its own snapshots are good: one that was there before may be stale.
+    kept = night.ledger.kept_days(CUSTOMER_PROFILE.name, night.first_night, night.first - ONE_DAY)
+    since = max(kept, default=None)
     for days in hops(night.snapshot_days(CUSTOMER_PROFILE.name)):
-        _hop(night, days)
+        _hop(night, since, days)
+        since = days[-1]
 
 
 def _posted(night: Night, feed: str) -> DataFrame:
@@ -43,9 +47,8 @@ def _nights_without_rows(night: Night, feeds: list[str]) -> set[date]:
     return {day for day in night.days if all(of_feed[day].rows == 0 for of_feed in published if day in of_feed)}
 
 
-def _hop(night: Night, days: Sequence[date]) -> None:
-    """The profiles of `days`, all from the newest one before them, and the windows that closed since then."""
-    since = max(night.ledger.kept_days(CUSTOMER_PROFILE.name, night.first_night, days[0] - ONE_DAY), default=None)
+def _hop(night: Night, since: date | None, days: Sequence[date]) -> None:
+    """The profiles of `days`, all from the one of `since`, and the windows that closed after it."""
     start = since + ONE_DAY if since else night.first_night
     previous = night.lake.read_day(CUSTOMER_PROFILE.name, since) if since else None
     told = {day: night.lake.read(CUSTOMER_DAILY.name, known_on=day, since=start) for day in days}

@@ -41,10 +41,11 @@ def run(night: Night) -> None:
         night.refuse_failures()
         counted = _counted(source, parts, rows)
         told = {"deliveries": [{"id": part.delivery.delivery_id, "night": part.night.isoformat()} for part in counted]}
-        # First: what a backfill that is killed now has begun is taken up with the same deliveries.
-        night.ledger.note_replaced(source.name, {part.delivery.replaces for part in counted if part.delivery.replaces})
-        night.publish(staged, {}, announced_empty=_announced_empty(night, counted), told=told)
+        # Before: accounts need these counts. After: until raw is published nothing has been replaced.
         night.ledger.take([part.delivery for part in counted])
+        night.publish(staged, {}, announced_empty=_announced_empty(night, counted), told=told)
+        if not source.is_dump:
+            night.ledger.note_replaced(source.name, _not_taken(night, source, counted))
 
 
 def _frame(night: Night, source: Source, parts: Sequence[Part]) -> DataFrame:
@@ -70,6 +71,19 @@ def _frame(night: Night, source: Source, parts: Sequence[Part]) -> DataFrame:
             "and stay out"
         )
     return dump.transform(dated, source, first=night.first, last=night.last)
+
+
+def _not_taken(night: Night, source: Source, parts: Sequence[Part]) -> set[str]:
+    """Deliveries of these nights that others of them stand in for, at first or second hand."""
+    taken = {part.delivery.delivery_id for part in parts}
+    known = {each.delivery_id: each for each in night.ledger.deliveries_of(source.name, night.first, night.last)}
+    replaced: set[str] = set()
+    for part in parts:
+        replaces = part.delivery.replaces
+        while replaces in known:
+            replaced.add(replaces)
+            replaces = known[replaces].replaces
+    return replaced - taken
 
 
 def _rows_by_file(staged: Staged) -> RowsOfFile:

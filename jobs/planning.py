@@ -14,7 +14,7 @@ from jobs.errors import Busy
 from jobs.ledger import Ledger
 from jobs.ledger_records import Upstream
 from jobs.pipeline import Job, Mode
-from jobs.staleness import Published, publications, replacements_due, stale_days
+from jobs.staleness import Published, first_nights, publications, replacements_due, stale_days
 
 ONE_DAY = timedelta(days=1)
 NOT_PUBLISHED = "not published"
@@ -57,10 +57,13 @@ def _first_missing(settings: Settings, published: Published, begun: date | None,
     """Where to begin so that no night before `first` is missing."""
     if begun is None:
         return first
+    begins = first_nights(published)
     tables = [table for job in pipeline.night(settings) if job.mode == "range" for table in job.writes]
-    return next(
-        (day for day in days_between(begun, first) if any(day not in published[table] for table in tables)), first
-    )
+
+    def is_missing(day: date) -> bool:
+        return any(day not in published[table] and day >= begins.get(table, begun) for table in tables)
+
+    return next((day for day in days_between(begun, first) if is_missing(day)), first)
 
 
 class _Due:
@@ -75,6 +78,7 @@ class _Due:
         self._published = published
         self._stale = stale
         self._replaced = replaced
+        self._first_nights = first_nights(published)
         self._reasons: dict[tuple[str, date], str] = {}
 
     def ranges(self, job: Job, table: str, days: Sequence[date]) -> list[Step]:
@@ -109,6 +113,8 @@ class _Due:
 
     def _note(self, table: str, day: date, reads: Collection[tuple[str, date]]) -> None:
         publication = self._published[table].get(day)
+        if publication is None and day < self._first_nights.get(table, date.min):
+            return
         if publication is None:
             self._reasons[table, day] = NOT_PUBLISHED
         elif replaced := self._replaced.get((table, day)):

@@ -9,25 +9,27 @@ from jobs.ledger import Ledger
 from jobs.status import waiting_rows
 from schemas.ops import DELIVERIES
 
+ONE_DAY = timedelta(days=1)
+
 
 def note(ledger: Ledger) -> tuple[date, int] | None:
     """The night that will take them, and how many rows wait; None where none do, and then nothing is noted.
 
     Raises Busy where a run is at work, Failed where nothing is published yet.
     """
-    days = ledger.days(DELIVERIES.name)
-    if days is None:
+    last = ledger.days(DELIVERIES.name)
+    if last is None:
         raise Failed("Nothing is published yet, so no row waits: run `clm run --date …` first.")
-    # A night is over once its accounts are published: only one that has not begun can still be told.
-    night = days[1] + timedelta(days=1)
-    run = ledger.start_run("repair", night, night)
+    run = ledger.start_run("repair", last[1] + ONE_DAY, last[1] + ONE_DAY)
     try:
         with ledger.lease(run):
-            waiting = waiting_rows(ledger.published(DELIVERIES.name, *days), days[1])
-            if waiting:
-                ledger.note_repair(night)
+            # Looked up again, for a night may have ended meanwhile: a night is over once its accounts are published.
+            first, last_night = ledger.days(DELIVERIES.name) or last
+            waiting = waiting_rows(ledger.published(DELIVERIES.name, first, last_night), last_night)
+            if waiting > 0:
+                ledger.note_repair(last_night + ONE_DAY)
     except ClmError as error:
         ledger.end_run(run.run_id, "busy" if isinstance(error, Busy) else "failed", str(error))
         raise
     ledger.end_run(run.run_id, "done")
-    return (night, waiting) if waiting else None
+    return (last_night + ONE_DAY, waiting) if waiting > 0 else None

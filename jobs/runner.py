@@ -24,6 +24,7 @@ from jobs.ledger_records import Run, Upstream
 from jobs.progress import Progress
 from jobs.session import open_session
 from jobs.tokens import TokenMaker, token_maker
+from schemas.feeds import FEEDS
 
 
 @dataclass
@@ -121,6 +122,7 @@ def run_night(settings: Settings, day: date, *, stage: str | None = None, progre
     with _opened(
         settings, "run", day, day, stage, progress, keep=stage is not None and stage != pipeline.STAGES[-1]
     ) as night:
+        _refuse_forgotten_sources(night)
         _refuse_out_of_order(night, wanted)
         _carry_out(night, wanted)
 
@@ -144,9 +146,14 @@ def backfill(
         done = _published_before_the_end(night)
         if not done:
             _refuse_unreviewed(night)
+        _refuse_forgotten_sources(night)
         _refuse_out_of_order(night, wanted)
         for stage in [stage for stage in wanted if stage in done]:
             progress.note(f"{stage}: published by the run that did not end; taken up after it")
+        if "conform" in done:
+            # It may have been killed just before it said so.
+            for source in settings.sources:
+                night.ledger.fix(source.name, night.days)
         _carry_out(night, [stage for stage in wanted if stage not in done])
 
 
@@ -231,7 +238,9 @@ def _refuse_out_of_order(night: Night, wanted: Sequence[str]) -> None:
     yesterday = night.first - timedelta(days=1)
     for job in jobs:
         for table in job.writes:
-            if job.stage in wanted and job.mode == "range" and night.first > begun:
+            # A source that is new to the lake has no yesterday.
+            is_new = job.stage == "land" and night.ledger.days(table) is None
+            if job.stage in wanted and job.mode == "range" and night.first > begun and not is_new:
                 _refuse_missing(night, table, yesterday)
     earlier = pipeline.STAGES[: pipeline.STAGES.index(wanted[0])]
     for job in jobs:
@@ -243,6 +252,19 @@ def _refuse_out_of_order(night: Night, wanted: Sequence[str]) -> None:
                         f"{table} {missing[0]} is not published, and {wanted[0]} reads it: "
                         f"run `clm run --date {missing[0]} --stage {job.stage}` first."
                     )
+
+
+def _refuse_forgotten_sources(night: Night) -> None:
+    """Raises Usage where a published day was made from a source that is no longer configured: it would lose it."""
+    configured = {f"raw.{source.name}" for source in night.settings.sources}
+    for feed in FEEDS:
+        for day, each in night.ledger.published(f"core.{feed}", night.first, night.last).items():
+            forgotten = {up.table for up in each.upstreams if up.table.startswith("raw.")} - configured
+            if forgotten:
+                raise Usage(
+                    f"core.{feed} {day} was made from {min(forgotten)}, whose source is not configured any more: "
+                    "without it the day would lose those rows. Put its file back, with required = false."
+                )
 
 
 def _refuse_missing(night: Night, table: str, day: date) -> None:
@@ -275,10 +297,13 @@ def _published_before_the_end(night: Night) -> set[str]:
         is_same = (earlier.command, earlier.first_day, earlier.last_day) == ("backfill", night.first, night.last)
         if earlier.run_id == night.run.run_id or not is_same:
             continue
-        if earlier.outcome == "done":
+        if earlier.outcome not in (None, "failed"):
+            # Done, or refused: then what has come since is to be taken, and everything is looked at again.
             break
         attempts.add(earlier.run_id)
     done: set[str] = set()
+    if any(night.first <= each.night <= night.last for each in night.ledger.replacements_due()):
+        return done
     for stage in pipeline.STAGES:
         tables = [
             table

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 from conf import Settings
 from jobs import pipeline
 from jobs.ledger import Ledger
 from jobs.ledger_records import Publication, Upstream
+from schemas.ops import DELIVERIES as ACCOUNTS
 
 Published = Mapping[str, Mapping[date, Publication]]
 
@@ -23,10 +24,20 @@ def publications(settings: Settings, ledger: Ledger | None) -> Published:
 
     Snapshots that are no longer kept are among them: what was made from them is as good as before.
     """
+    tables = tables_of(settings)
+    # First those of sources that are no longer configured: later tables were made from them.
+    once = [table for table in ledger.published_tables() if table not in tables] if ledger else []
     return {
         table: ledger.published(table, date.min, date.max, with_dropped=True) if ledger else {}
-        for table in tables_of(settings)
+        for table in (*once, *tables)
     }
+
+
+def first_nights(published: Published) -> dict[str, date]:
+    """raw table → the first night that its source is asked for: one that is new to the lake has no past to miss."""
+    ended = max(published.get(ACCOUNTS.name, ()), default=None)
+    new = ended + timedelta(days=1) if ended else date.min
+    return {table: min(days, default=new) for table, days in published.items() if table.startswith("raw.")}
 
 
 def replacements_due(ledger: Ledger | None) -> dict[tuple[str, date], str]:

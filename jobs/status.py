@@ -11,7 +11,7 @@ from conf import Settings
 from jobs import pipeline
 from jobs.ledger import Ledger
 from jobs.ledger_records import Publication, Run, Upstream
-from jobs.staleness import Published, publications, replacements_due, stale_days, tables_of
+from jobs.staleness import Published, first_nights, publications, replacements_due, stale_days, tables_of
 
 State = Literal["published", "stale", "missing", "busy", "failed", "waiting"]
 # Rows that wait for their night are routine: they are said, and nobody is called for them.
@@ -78,6 +78,8 @@ def _of_ledger(
 ) -> tuple[State, str | None]:
     """What the publications say."""
     publication = published[table].get(day)
+    if publication is None and day < first_nights(published).get(table, date.min):
+        return "published", "the source is newer than this night"
     if publication is None:
         later = min((kept for kept in published[table] if kept > day), default=None)
         if job.mode == "hop" and later:

@@ -15,6 +15,7 @@ from jobs.deliveries import MANIFEST, Manifest, Part, find, read_manifest, verif
 from jobs.errors import DataRefused
 from jobs.ledger import Ledger
 from jobs.ledger_records import Delivery
+from schemas.ops import DELIVERIES as ACCOUNTS
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ def take(
         return _take_dump(source, landing, ledger, nights)
     own = {night: ledger.deliveries_of(source.name, night) for night in nights}
     is_fixed = {night for night in nights if any(delivery.is_fixed for delivery in own[night])}
+    # A night on which nothing came of the source is over as well.
+    is_fixed |= ledger.published(ACCOUNTS.name, nights[0], nights[-1]).keys() & set(nights)
     open_nights = [night for night in nights if night not in is_fixed]
     ledger.release(source.name, open_nights)
     # A published night that is only repeated has what it had, whatever has come since.
@@ -78,6 +81,8 @@ def _found(source: Source, landing: Path, ledger: Ledger, last: date) -> list[Fo
         if manifest is None:
             continue
         owner = owners.setdefault(manifest.delivery_id, name)
+        if owner != name and source.files.manifest == "computed":
+            raise DataRefused(f"{folder}: it holds the very files of {owner}. Move one of the two away.")
         if owner != name:
             raise DataRefused(
                 f"{folder / MANIFEST}: the delivery_id {manifest.delivery_id} is taken by {owner}; give it one of "
@@ -99,6 +104,11 @@ def _placed(source: Source, ledger: Ledger, found: Sequence[Found], open_nights:
         return placed
     known = {each.delivery_id: each for parts in ledger.taken(source.name).values() for each in parts}
     known |= {each.delivery_id: each for each in placed}
+    # What replaces one that has to wait for a later night waits with it.
+    later = {each.manifest.delivery_id for each in found if each.manifest.replaces is None} - known.keys()
+    while waits := [each for each in replacing if each.manifest.replaces in later]:
+        later |= {each.manifest.delivery_id for each in waits}
+        replacing = [each for each in replacing if each not in waits]
     while replacing:
         # One may replace another that was found beside it.
         each = next((each for each in replacing if each.manifest.replaces in known), replacing[0])
@@ -166,7 +176,9 @@ def _take_dump(source: Source, landing: Path, ledger: Ledger, nights: Sequence[d
         return []
     folder = found[0][0]
     verify(source, folder, manifest, is_fresh=source.files.manifest == "computed")
-    others = set(ledger.taken(source.name)) - {manifest.delivery_id}
+    ledger.release(source.name, nights)
+    fixed = {key for key, parts in ledger.taken(source.name).items() if any(part.is_fixed for part in parts)}
+    others = fixed - {manifest.delivery_id}
     if others:
         raise DataRefused(
             f"{folder}: the dump of {source.name} is not the one of earlier nights ({sorted(others)[0]}). "

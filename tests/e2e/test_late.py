@@ -93,7 +93,10 @@ def corrected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Mappi
     deliver_payments(place, [TUE], rupees="1000.00")
     settings = place.settings()
     load(settings, MON, FRI)
-    place.deliver("payments", TUE, [HEADER, *rows(TUE)], suffix="-again", changes={"replaces": "payments-2026-01-20-1"})
+    # The first correction is wrong as well, and replaced before anyone ran it.
+    for suffix, replaces, rupees in (("-a", "-1", "100.00"), ("-b", "-a", "10.00")):
+        changes = {"replaces": f"payments-2026-01-20{replaces}"}
+        place.deliver("payments", TUE, [HEADER, *rows(TUE, rupees=rupees)], suffix=suffix, changes=changes)
     run_night(settings, SAT, progress=Progress())
     ledger = Ledger.open(settings.ledger_url)
     noted = [(each.table, each.day, each.state) for each in statuses(settings, ledger, SAT) if each.is_behind]

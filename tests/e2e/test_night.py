@@ -222,6 +222,11 @@ def test_the_newest_version_of_a_customer_is_in_state(night_by_night: OneLake) -
     ]
 
 
+def test_versions_are_made_from_those_they_were_judged_against(night_by_night: OneLake) -> None:
+    made_from = night_by_night.ledger.lineage("core.customers", SUN)
+    assert [(each.table, each.day) for each in made_from] == [("core.customers", SAT), ("raw.customers", SUN)]
+
+
 def test_nights_one_by_one_are_the_range(night_by_night: OneLake, spark: SparkSession, place: Place) -> None:
     lake = one_lake(spark, place, "range")
     backfill(lake.settings, WED, MON, reason="first load", progress=Progress())

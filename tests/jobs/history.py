@@ -25,6 +25,7 @@ def publish(
     digest: str = "d1",
     made_from: Sequence[tuple[str, date, str]] = (),
     run_id: str = "r1",
+    conf_digest: str = "c0",
     waiting_rows: int = 0,
 ) -> None:
     """One more generation of one day, made from these (table, day, digest)."""
@@ -38,7 +39,7 @@ def publish(
                 version=generation,
                 rows=10,
                 digest=digest,
-                conf_digest="c0",
+                conf_digest=conf_digest,
                 run_id=run_id,
                 figures={"rows": 10, "waiting_rows": waiting_rows},
                 upstreams=tuple(Upstream(table=name, day=then, digest=was) for name, then, was in made_from),

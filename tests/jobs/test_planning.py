@@ -152,6 +152,15 @@ def test_a_night_whose_delivery_is_to_be_replaced_is_run_again(settings: Setting
     assert [step.why for step in steps if step.table == "core.transactions"] == ["raw.payments is made again"]
 
 
+def test_a_source_that_is_new_to_the_lake_has_no_past_to_run(settings: Settings, ledger: Ledger) -> None:
+    for day in (1, 2):
+        for table in tables_of(settings):
+            if table != "raw.customers":
+                publish(ledger, table, on(day))
+    steps = plan(settings, ledger, on(2), on(3))
+    assert spans(steps, "raw.customers") == spans(steps, "raw.payments") == [(3, 3)]
+
+
 def test_only_the_tables_asked_for(settings: Settings) -> None:
     steps = plan(settings, None, on(1), on(2), tables=["raw.payments"])
     assert [step.table for step in steps] == ["raw.payments"]

@@ -171,6 +171,25 @@ def test_a_delivery_that_will_replace_another_is_said_until_it_does(settings: Se
     assert states(settings, ledger, TUE) == {"published"}
 
 
+def test_a_source_that_is_new_to_the_lake_is_not_missing_before(settings: Settings, ledger: Ledger) -> None:
+    for table in tables_of(settings):
+        if table != "raw.customers":
+            publish(ledger, table, MON)
+    assert by_table(settings, ledger, MON)["raw.customers"].why == "the source is newer than this night"
+    assert by_table(settings, ledger, TUE)["raw.customers"].state == "missing"
+    publish(ledger, "raw.customers", WED)
+    assert by_table(settings, ledger, TUE)["raw.customers"].state == "published"
+
+
+def test_what_a_source_told_that_is_no_longer_configured_is_as_good_as_before(
+    settings: Settings, ledger: Ledger
+) -> None:
+    publish_night(ledger, settings, MON)
+    publish(ledger, "raw.closed", MON)
+    publish(ledger, "core.transactions", MON, made_from=[("raw.closed", MON, "d1")])
+    assert by_table(settings, ledger, MON)["core.transactions"].state == "published"
+
+
 def test_a_snapshot_that_is_no_longer_kept_is_not_behind(settings: Settings, ledger: Ledger) -> None:
     publish_night(ledger, settings, MON)
     ledger.record([], {"mart.customer_profile": [MON]})

@@ -12,6 +12,7 @@ from jobs.deliveries import Part
 from jobs.errors import DataRefused
 from jobs.ledger import Ledger
 from tests.conftest import Place
+from tests.jobs.history import publish
 from tests.jobs.landing import COMPUTED, MON, ROW, SAT, SUN, TUE, Landing, changed_after, wrong_bytes
 from tests.jobs.sources import HEADER, payments
 
@@ -96,6 +97,20 @@ def test_a_night_that_is_fixed_takes_exactly_its_own_and_what_comes_late_goes_to
     assert landing.ids(MON) == [("2026-01-25-late", MON), ("2026-01-26-1", MON)]
     landing.ledger.fix("payments", [MON])
     assert landing.ids(SUN, MON) == [("2026-01-25-1", SUN), ("2026-01-25-late", MON), ("2026-01-26-1", MON)]
+
+
+def test_a_night_that_had_nothing_is_over_once_its_accounts_are_published(landing: Landing) -> None:
+    publish(landing.ledger, "ops.deliveries", SUN)
+    landing.deliver(SUN)
+    assert landing.ids(SUN) == []
+    assert landing.ids(MON) == [("2026-01-25-1", MON)]
+
+
+def test_the_same_files_in_another_folder_are_named(computed: Landing) -> None:
+    computed.deliver(MON)
+    computed.deliver(MON, "-2")
+    with pytest.raises(DataRefused, match="2026-01-26-2: it holds the very files of payments/2026-01-26"):
+        computed.take(MON)
 
 
 def test_a_refused_delivery_leaves_the_night_as_it_was_taken_before(landing: Landing) -> None:
@@ -196,6 +211,31 @@ def test_one_that_replaces_nothing_of_its_date_is_refused(
         published.take(TUE)
 
 
+def test_a_chain_that_came_before_its_night_is_landed_by_its_last(landing: Landing) -> None:
+    landing.deliver(SUN)
+    landing.deliver(SUN, "-a", replaces="payments-2026-01-25-1")
+    landing.deliver(SUN, "-b", replaces="payments-2026-01-25-a")
+    assert landing.ids(SUN) == [("2026-01-25-b", SUN)]
+
+
+def test_one_that_replaces_what_came_too_late_for_its_night_waits_with_it(published: Landing) -> None:
+    published.deliver(SUN, "-late")
+    published.deliver(SUN, "-right", replaces="payments-2026-01-25-late")
+    assert published.ids(SUN, MON, replaces=True) == [("2026-01-25-1", SUN), ("2026-01-26-1", MON)]
+    published.deliver(TUE)
+    assert sorted(published.ids(TUE)) == [("2026-01-25-right", TUE), ("2026-01-27-1", TUE)]
+
+
+def test_a_correction_of_one_that_was_refused_is_due_as_well(published: Landing) -> None:
+    published.deliver(SUN, "-a", replaces="payments-2026-01-25-1")
+    published.take(SUN, replaces=True)
+    published.ledger.note_replaced("payments", ["payments-2026-01-25-1"])  # landed, and then refused by conform
+    published.deliver(SUN, "-b", replaces="payments-2026-01-25-a")
+    published.take(TUE)
+    assert [each.delivery_id for each in published.ledger.replacements_due()] == ["payments-2026-01-25-b"]
+    assert published.ids(SUN, replaces=True) == [("2026-01-25-b", SUN)]
+
+
 def test_two_that_replace_the_same_are_refused(published: Landing) -> None:
     published.deliver(SUN, "-a", replaces="payments-2026-01-25-1")
     published.deliver(SUN, "-b", replaces="payments-2026-01-25-1")
@@ -233,9 +273,19 @@ def test_another_dump_after_the_first_is_refused(place: Place) -> None:
     dump = dump_of(place)
     write_dump(place, ROW)
     dump.take(SAT)
+    dump.ledger.fix("payments", [SAT])
     write_dump(place, ROW, ROW)
     with pytest.raises(DataRefused, match="is not the one of earlier nights"):
         dump.take(SUN)
+
+
+def test_a_dump_that_was_refused_can_be_corrected(place: Place) -> None:
+    dump = dump_of(place)
+    write_dump(place, ROW)
+    [first] = dump.take(SAT)
+    write_dump(place, ROW, ROW)
+    [again] = dump.take(SAT)
+    assert set(dump.ledger.taken("payments")) == {again.delivery.delivery_id} != {first.delivery.delivery_id}
 
 
 @pytest.mark.parametrize(("top", "is_refused"), [("", True), ("required = false", False)])

@@ -1,0 +1,101 @@
+"""What a run refuses to begin, and where one that was cut off is taken up: from a ledger alone."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from conf import Settings
+from jobs import night_conform, runner
+from jobs.accounts import Account, Counts
+from jobs.errors import DataRefused, Usage
+from jobs.ledger import Ledger
+from jobs.staleness import tables_of
+from tests.jobs.history import publish, replace_on, settings_of
+
+THU, FRI, SAT, SUN = date(2026, 1, 22), date(2026, 1, 23), date(2026, 1, 24), date(2026, 1, 25)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_of(tmp_path)
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Ledger:
+    return Ledger.open(settings.ledger_url)
+
+
+def a_run(settings: Settings, ledger: Ledger, first: date, last: date, **more: Any) -> Any:
+    """A run at work, as far as these rules look at it."""
+    run = ledger.start_run("backfill", first, last)
+    days = [day for day in (THU, FRI, SAT, SUN) if first <= day <= last]
+    return SimpleNamespace(settings=settings, ledger=ledger, run=run, first=first, last=last, days=days, **more)
+
+
+def landed(settings: Settings, ledger: Ledger, outcome: str | None) -> None:
+    """A backfill of Saturday that published its raw tables and ended so; None: it was killed."""
+    run = ledger.start_run("backfill", SAT, SAT)
+    for table in tables_of(settings):
+        if table.startswith("raw."):
+            publish(ledger, table, SAT, run_id=run.run_id, conf_digest=settings.digest)
+    if outcome:
+        ledger.end_run(run.run_id, outcome)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "done"), [(None, {"land"}), ("failed", {"land"}), ("refused", set()), ("done", set())]
+)
+def test_a_backfill_is_taken_up_where_it_was_cut_off_but_not_where_data_was_refused(
+    settings: Settings, ledger: Ledger, outcome: str | None, done: set[str]
+) -> None:
+    landed(settings, ledger, outcome)
+    assert runner._published_before_the_end(a_run(settings, ledger, SAT, SAT)) == done
+
+
+def test_with_a_replacement_due_it_lands_again(settings: Settings, ledger: Ledger) -> None:
+    landed(settings, ledger, None)
+    replace_on(ledger, SAT)
+    assert runner._published_before_the_end(a_run(settings, ledger, SAT, SAT)) == set()
+
+
+def test_a_night_that_would_lose_the_rows_of_a_source_that_is_gone_is_not_run(
+    settings: Settings, ledger: Ledger
+) -> None:
+    publish(ledger, "core.transactions", SAT, made_from=[("raw.payments", SAT, "d1"), ("raw.closed", SAT, "d1")])
+    with pytest.raises(Usage, match=r"core\.transactions 2026-01-24 was made from raw\.closed"):
+        runner._refuse_forgotten_sources(a_run(settings, ledger, FRI, SUN))
+    runner._refuse_forgotten_sources(a_run(settings, ledger, SUN, SUN))
+
+
+# Three rows landed on Thursday that wait for Sunday.
+WAITING = {Account(SAT, "payments", "payments-2026-01-22-1", THU): 3}
+
+
+@pytest.mark.parametrize(
+    ("first", "taken", "is_refused"),
+    [
+        (SUN, -3, False),  # all are taken
+        (SUN, -2, True),  # one is not
+        (SUN, 0, True),  # none is
+        (SAT, -3, False),
+    ],
+)
+def test_rows_that_waited_for_a_night_which_does_not_take_them_stop_it(
+    settings: Settings, ledger: Ledger, first: date, taken: int, is_refused: bool
+) -> None:
+    night = a_run(settings, ledger, first, SUN, repairs=[])
+    counts = {Account(SUN, "payments", "payments-2026-01-22-1", THU): Counts(waiting=taken)}
+    if not is_refused:
+        night_conform._refuse_left_waiting(night, WAITING, counts)
+        return
+    with pytest.raises(DataRefused, match=r"payments-2026-01-22-1 \(landed 2026-01-22\) waited for 2026-01-25"):
+        night_conform._refuse_left_waiting(night, WAITING, counts)
+
+
+def test_rows_that_wait_for_a_later_night_go_on_waiting(settings: Settings, ledger: Ledger) -> None:
+    night_conform._refuse_left_waiting(a_run(settings, ledger, FRI, SAT, repairs=[]), WAITING, {})
