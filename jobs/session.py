@@ -71,6 +71,8 @@ def open_session(settings: Settings) -> SparkSession:
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+        # The fold joins some 145 columns; beyond the default of 100 a join is not compiled.
+        "spark.sql.codegen.maxFields": "250",
         # Spares the sort before a partitioned write.
         "spark.sql.maxConcurrentOutputFileWriters": "64",
         # A path in a rule or a mapping must never become a table.
