@@ -17,6 +17,7 @@ from conf.settings import (
     QualitySettings,
     Settings,
     SparkSettings,
+    TrackingPlan,
 )
 from conf.source import ColumnType, Files, Limits, Source
 
@@ -33,5 +34,6 @@ __all__ = [
     "Settings",
     "Source",
     "SparkSettings",
+    "TrackingPlan",
     "load",
 ]

@@ -23,6 +23,7 @@ FEED_REASONS = 26
 
 RESERVED = frozenset({PARTITION, *(column.name for column in PROVENANCE)})
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PATH = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*(\.[A-Za-z_$][A-Za-z0-9_$-]*)*")
 
 Found = Iterator[tuple[KeyPath, str]]
 
@@ -34,6 +35,7 @@ def source_faults(data: Mapping[str, Any]) -> Found:
         yield ("location",), "unknown key"
     yield from _map_faults(data)
     yield from _column_faults(data, columns)
+    yield from _path_faults(data, columns)
     yield from _personal_faults(data, columns)
     group_by = data.get("group_by", ())
     for name in group_by if isinstance(group_by, tuple) else ():
@@ -59,6 +61,8 @@ def _map_faults(data: Mapping[str, Any]) -> Found:
     for column in feed.required:
         if column not in mapped:
             yield ("map", column), f"is missing; a row of feed {feed.name} must have it"
+    if feed.either and not any(column in mapped for column in feed.either):
+        yield ("map", feed.either[0]), f"is missing; a row of feed {feed.name} must have it or {feed.either[1]}"
 
 
 def _column_faults(data: Mapping[str, Any], columns: Mapping[str, Any]) -> Found:
@@ -78,6 +82,17 @@ def _column_faults(data: Mapping[str, Any], columns: Mapping[str, Any]) -> Found
     if FEED_REASONS + cast > MAX_REASONS:
         room = MAX_REASONS - FEED_REASONS
         yield ("columns",), f"{cast} columns are not string, and there is room for {room}; declare the rest string"
+
+
+def _path_faults(data: Mapping[str, Any], columns: Mapping[str, Any]) -> Found:
+    paths = _table(data, "paths")
+    if paths and _table(data, "files").get("format") in ("csv", "parquet"):
+        yield ("paths",), f"is for jsonl, and format is {_table(data, 'files')['format']}"
+    for column, path in paths.items():
+        if column not in columns:
+            yield ("paths", column), f"is not in [columns]{hint(column, columns)}"
+        if isinstance(path, str) and not PATH.fullmatch(path):
+            yield ("paths", column), f"{path!r} should be names with dots between them, such as context.device.id"
 
 
 def _personal_faults(data: Mapping[str, Any], columns: Mapping[str, Any]) -> Found:

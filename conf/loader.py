@@ -18,6 +18,7 @@ from conf.settings import (
     QualitySettings,
     Settings,
     SparkSettings,
+    TrackingPlan,
 )
 from conf.source import Source
 from conf.toml import Document, Layers
@@ -49,6 +50,8 @@ def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Set
     conf = table(ConfSettings, "conf")
     cohort_layers = _layers(folders, ("cohorts.toml",), faults)
     cohorts = parse(CohortSettings, cohort_layers.data, cohort_layers, faults)
+    event_layers = _layers(folders, ("events.toml",), faults)
+    tracking = parse(TrackingPlan, event_layers.data, event_layers, faults)
     backfills = _backfills(folders, faults)
     sources = _sources(folders if conf is None or conf.packaged.sources else folders[1:], lake, faults)
 
@@ -67,17 +70,18 @@ def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Set
         message = f"is needed, because a ledger cannot lie on {root}; give the URL of a PostgreSQL database"
         faults.append(Fault(key="CLM_LEDGER_URL", message=message))
     token_keys = environ.get("CLM_TOKEN_KEYS")
-    if faults or not (lake and spark and quality and cohorts):
+    if faults or not (lake and spark and quality and cohorts and tracking):
         raise ConfError(faults)
     return Settings(
         env=env,
-        lake=lake.model_copy(update={"root": root}),
+        lake=lake.model_copy(update={"root": root, "restricted": _absolute(lake.restricted or f"{root}/restricted")}),
         landing=_absolute(environ.get("CLM_LANDING") or "landing"),
         ledger_url=ledger_url,
         token_keys=_absolute(token_keys) if token_keys else None,
         spark=spark,
         quality=quality,
         cohorts=cohorts,
+        tracking=tracking,
         backfills=backfills,
         sources=sources,
     )

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from conf.errors import ConfError, Fault, hint
 from conf.model import Frozen, Region, Text, Zone, spelt
 from conf.source import Source
+from schemas.columns import SCREEN_GROUPS
 
 Days = Annotated[int, Field(ge=0)]
 # A window is read off the activity mask of 128 days, up to a month (a hop) after it closed.
@@ -22,11 +23,13 @@ HOP_DAYS = 31
 class LakeSettings(Frozen):
     """The lake: where it lies, and what may not change once it holds data.
 
-    `root` is an absolute path or the URL of an object store. `region` is where phone numbers without a country
+    `root` is an absolute path or the URL of an object store; `restricted` the same for what few may read, by default
+    `restricted` below the root. `region` is where phone numbers without a country
     code are dialled. `close_after` is how many days after its last day a retention window closes.
     """
 
     root: Text = "lake"
+    restricted: str = ""
     zone: Zone
     currency: Annotated[str, spelt(r"[A-Z]{3}", "three capital letters (ISO 4217)")]
     region: Region
@@ -104,6 +107,13 @@ class CohortSettings(Frozen):
         ]
 
 
+class TrackingPlan(Frozen):
+    """What the app is known to send: its events with what they mean, and the group that each screen's time is of."""
+
+    events: dict[str, Text]
+    screens: dict[str, Literal[SCREEN_GROUPS]]  # pyright: ignore[reportInvalidTypeForm]
+
+
 class Backfill(Frozen):
     """One entry of the reviewed ledger of backfills: which nights, why, and who asked."""
 
@@ -149,6 +159,7 @@ class Settings(Frozen):
     spark: SparkSettings
     quality: QualitySettings
     cohorts: CohortSettings
+    tracking: TrackingPlan
     backfills: tuple[Backfill, ...] = ()
     sources: tuple[Source, ...] = ()
 
@@ -161,6 +172,7 @@ class Settings(Frozen):
                 "lake": {"zone", "currency", "region", "close_after"},
                 "quality": True,
                 "cohorts": True,
+                "tracking": True,
                 "sources": True,
             },
         )

@@ -135,7 +135,8 @@ class Source(Frozen):
     """One file of `conf/sources`. `location` is that file, for messages.
 
     `late_days` is how many nights back a posting already known is looked for. With `group_by`, the rows of one
-    delivery that agree in these columns make one record.
+    delivery that agree in these columns make one record. `paths` are of JSON lines: where a column stands in the
+    line, through nested objects; a column named there may be absent.
     """
 
     name: Annotated[str, spelt(r"[a-z][a-z0-9_]*", "lower_snake: letters, digits and _, a letter first")]
@@ -148,7 +149,8 @@ class Source(Frozen):
     group_by: tuple[str, ...] = ()
     files: Files
     columns: dict[str, Annotated[ColumnType, BeforeValidator(_column_type)]]
-    personal: dict[str, Literal["phone", "email", "contact", "account"]] = {}
+    paths: dict[str, Text] = {}
+    personal: dict[str, Literal["phone", "email", "contact", "account", "text"]] = {}
     map: dict[str, Text]
     limits: Limits = Limits()
     location: str = Field(default="", exclude=True)
@@ -173,6 +175,26 @@ class Source(Frozen):
     def has_key(self) -> bool:
         """The source names its records itself; otherwise the lake makes the feed's identifier."""
         return not self.feed_spec.identifier or self.feed_spec.identifier in self.map
+
+    @property
+    def delivered_names(self) -> tuple[str, ...]:
+        """The columns as a file names them: of a column that stands deeper, the name at the top of the line."""
+        return tuple(dict.fromkeys(self.path(name)[0] for name in self.columns))
+
+    @property
+    def asked_names(self) -> tuple[str, ...]:
+        """Of these, the ones without which a file is refused."""
+        return tuple(name for name in self.columns if name not in self.paths)
+
+    def path(self, column: str) -> tuple[str, ...]:
+        """Where a column stands in what is delivered, from the top."""
+        return tuple(self.paths.get(column, column).split("."))
+
+    @property
+    def own_contacts(self) -> dict[str, str]:
+        """The columns that hold a customer's own phone number or e-mail address, with which of the two."""
+        mapped = {self.map.get(name, "").strip("` ") for name in ("phone", "email")} if self.feed == "customers" else ()
+        return {name: kind for name, kind in self.personal.items() if name in mapped and kind in ("phone", "email")}
 
     def raw_types(self) -> dict[str, str]:
         """The Spark type of each column in raw.<source>.

@@ -5,34 +5,39 @@ Columns that must be there, accepted values and amounts >= 0 follow from the tab
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from statistics import median
 
+from expectations import feeds
+from expectations.feeds import ROWS_OF_THE_DAY, null_shares
 from expectations.figures import ROWS, Expectation, Figure, NoRow, Severity, Suite, literal, suite_of
 from schemas.columns import RAILS
-from schemas.core import FAMILIES, POSTED
-from schemas.feeds import CUSTOMERS, TRANSACTIONS
+from schemas.core import FAMILIES
+from schemas.feeds import FEEDS
 from schemas.mart import PAID_FAMILIES
 from schemas.table import Table
 
-ROWS_OF_THE_DAY = Figure("rows_of_the_day", "count_if(event_date = as_of_date)")
 LARGEST_MOVE = Decimal("0.5")
 
 
 def suites(
-    table: str, *, zone: str, currency: str, close_after: int, limits: Mapping[str, Decimal]
+    table: str,
+    *,
+    zone: str,
+    currency: str,
+    close_after: int,
+    limits: Mapping[str, Decimal],
+    events: Collection[str] = (),
 ) -> tuple[Suite, ...]:
     """The business suites of `table`, none where its declaration says it all.
 
     `zone`, `currency` and `close_after` are the lake's; `limits`: source -> largest share of a delivery that may be
-    quarantined.
+    quarantined; `events`: those of the tracking plan.
     """
+    if (feed := FEEDS.get(table.removeprefix("core."))) is not None:
+        return (feeds.suite(feed, zone=zone, currency=currency, events=events),)
     match table:
-        case "core.transactions":
-            return (transactions(zone=zone, currency=currency),)
-        case "core.customers":
-            return (customers(zone=zone),)
         case "core.quarantine":
             return (quarantine(),)
         case "core.customer_daily":
@@ -45,53 +50,6 @@ def suites(
             return (deliveries(limits),)
         case _:
             return ()
-
-
-def transactions(*, zone: str, currency: str) -> Suite:
-    """core.transactions: the row rules once more, written anew, and the dates that follow from the times."""
-    told_at = "case when status = 'reversed' then coalesce(updated_at, occurred_at) else occurred_at end"
-    return suite_of(
-        "business",
-        "core.transactions",
-        (
-            NoRow("currency_invalid", f"currency <> {literal(currency)}", f"currency is the lake's, {currency}"),
-            *_times("least(occurred_at, updated_at)", "greatest(occurred_at, updated_at)", zone),
-            NoRow(
-                "early",
-                f"least({_date('occurred_at', zone)}, event_date) > as_of_date",
-                "a payment of the day after waits for its night",
-            ),
-            NoRow(
-                "event_date_disagrees",
-                f"event_date <> {_date(told_at, zone)}",
-                f"event_date is the date in {zone} of occurred_at, of updated_at where reversed",
-            ),
-            NoRow(
-                "implied_not_success_debit",
-                "is_implied and not (status = 'success' and direction = 'debit')",
-                "what the lake posts itself is the success of a debit",
-            ),
-        ),
-        _feed_figures(POSTED[TRANSACTIONS.name]),
-    )
-
-
-def customers(*, zone: str) -> Suite:
-    """core.customers: versions are never waiting, so they may be of the day after the night."""
-    told_at = "coalesce(updated_at, registered_at)"
-    return suite_of(
-        "business",
-        "core.customers",
-        (
-            *_times(told_at, told_at, zone),
-            NoRow(
-                "event_date_disagrees",
-                f"event_date <> {_date(told_at, zone)}",
-                f"event_date is the date in {zone} of updated_at",
-            ),
-        ),
-        _feed_figures(POSTED[CUSTOMERS.name]),
-    )
 
 
 def quarantine() -> Suite:
@@ -127,7 +85,14 @@ def customer_daily(*, close_after: int) -> Suite:
                 "is_transacting says whether any family has a payment",
             ),
             NoRow(
-                "transacting_not_active", "is_transacting and not is_active", "whoever transacts is active on the date"
+                "active_disagrees",
+                "is_active <> (is_transacting or foreground_event_count is not null)",
+                "whoever transacts or uses the app is active on the date, and nobody else",
+            ),
+            NoRow(
+                "night_above_foreground",
+                "coalesce(night_event_count, 0) > coalesce(foreground_event_count, 0)",
+                "events at night are some of all events",
             ),
             NoRow(
                 "active_after_the_night", "is_active and event_date > as_of_date", "nobody is active after the night"
@@ -254,7 +219,7 @@ def null_share_expectations(
     """
     if before is None or not tonight.get(ROWS.name) or not before.get(ROWS.name):
         return ()
-    shares = {figure.name: before.get(figure.name) for figure in _null_shares(table)}
+    shares = {figure.name: before.get(figure.name) for figure in null_shares(table)}
     return tuple(
         Expectation(
             name,
@@ -270,19 +235,6 @@ def null_share_expectations(
     )
 
 
-def _date(time: str, zone: str) -> str:
-    return f"to_date(from_utc_timestamp({time}, {literal(zone)}))"
-
-
-def _times(earliest: str, latest: str, zone: str) -> Iterator[NoRow]:
-    yield NoRow("before_1970", f"{_date(earliest, zone)} < date'1970-01-01'", "no time lies before 1970")
-    yield NoRow(
-        "in_the_future",
-        f"{_date(latest, zone)} > date_add(as_of_date, 1)",
-        "no time lies more than a day after the night",
-    )
-
-
 def _complete(name: str, first: str, *others: str) -> NoRow:
     condition = " or ".join(f"({first} is null) <> ({other} is null)" for other in others)
     return NoRow(f"{name}_incomplete", condition, f"{', '.join((first, *others))} are there together or not at all")
@@ -290,19 +242,3 @@ def _complete(name: str, first: str, *others: str) -> NoRow:
 
 def _sum(names: Sequence[str], what: str) -> str:
     return "(" + " + ".join(f"coalesce({name}_{what}, 0)" for name in names) + ")"
-
-
-def _feed_figures(table: Table) -> tuple[Figure, ...]:
-    return (ROWS, ROWS_OF_THE_DAY, *_null_shares(table))
-
-
-def _null_shares(table: Table) -> tuple[Figure, ...]:
-    return tuple(
-        Figure(
-            f"{column.name}_null_share",
-            f"coalesce(cast(try_divide(cast(count_if(`{column.name}` is null) as decimal(20,0)), count(*))"
-            " as decimal(9,6)), 0)",
-        )
-        for column in table.business_columns
-        if column.nullable
-    )

@@ -38,6 +38,7 @@ def suites(table: Table, settings: Settings) -> tuple[Suite, ...]:
             currency=settings.lake.currency,
             close_after=settings.lake.close_after,
             limits=limits,
+            events=settings.tracking.events,
         ),
     )
 

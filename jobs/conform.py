@@ -76,7 +76,7 @@ def prospects(records: DataFrame, feed: Feed, *, first: date, last: date) -> Dat
         F.when(is_clean & is_late & _is_landed(first, last), _prospect(WAITING)),
         F.when(is_contender, _prospect(CONTENDER)),
     ]
-    if "status" in feed.key:
+    if feed.takes_states:
         is_undone = (F.col("status") == "reversed") & (F.col("direction") == "debit")
         chances.append(F.when(is_contender & is_undone, _prospect(CONTENDER, is_implied=True)))
     fixed = hash_of(feed.fixed) if feed.fixed else F.lit(0).cast("bigint")
@@ -87,18 +87,23 @@ def prospects(records: DataFrame, feed: Feed, *, first: date, last: date) -> Dat
         *IDENTITY,
         "delivery_id",
         "source_rows",
-        "updated_at",
+        _version_time(feed).alias("updated_at"),
         "row_hash",
         fixed.alias("fixed_hash"),
         "bits",
         F.explode(F.array_compact(F.array(*chances))).alias("chance"),
     )
     rows = rows.select("*", "chance.*").drop("chance").withColumn("is_new", F.lit(True))
-    if "status" not in feed.key:
+    if not feed.takes_states:
         return rows
     success = F.when(F.col("is_implied"), F.lit("success")).otherwise(F.col("status"))
     own_rows = F.when(F.col("is_implied"), F.lit(0).cast("bigint")).otherwise(F.col("source_rows"))
     return rows.withColumns({"status": success, "source_rows": own_rows})
+
+
+def _version_time(feed: Feed) -> Column:
+    """What rows of one key are ordered by; feeds without it go by their row hash."""
+    return F.col("updated_at") if "updated_at" in feed.column_names else F.lit(None).cast("timestamp")
 
 
 def _prospect(name: str, *, is_implied: bool = False) -> Column:
@@ -125,12 +130,12 @@ def known(earlier: DataFrame, keys: DataFrame, feed: Feed) -> DataFrame:
         none.cast("bigint").alias("record_id"),
         none.cast("string").alias("delivery_id"),
         F.lit(0).cast("bigint").alias("source_rows"),
-        "updated_at",
+        _version_time(feed).alias("updated_at"),
         F.lit(0).cast("bigint").alias("row_hash") if is_event else F.col("row_hash"),
         (hash_of(feed.fixed) if feed.fixed else F.lit(0).cast("bigint")).alias("fixed_hash"),
         F.lit(0).cast("bigint").alias("bits"),
         F.lit(CONTENDER).alias("prospect"),
-        F.col("is_implied") if is_event else F.lit(False).alias("is_implied"),
+        F.col("is_implied") if feed.takes_states else F.lit(False).alias("is_implied"),
         F.lit(False).alias("is_new"),
     )
 
@@ -226,7 +231,7 @@ def transform(records: DataFrame, verdicts: DataFrame, feed: Feed, *, first: dat
     posted = (
         records.join(fates, list(IDENTITY), "left").withColumn("as_of_date", posted_on).where("as_of_date is not null")
     )
-    if feed.kind == "events":
+    if feed.takes_states:
         posted = posted.withColumn("is_implied", F.lit(False))
     if has_implied:
         needed = verdicts.where(F.col("outcome") == IMPLIED).select(*IDENTITY, F.col("night").alias("as_of_date"))

@@ -74,6 +74,15 @@ class DeltaFiles:
         empty = local_frame(self.spark, [], ddl)
         empty.write.format("delta").partitionBy(PARTITION).options(**properties).save(path)
 
+    def columns(self, path: str) -> list[str]:
+        """The names of the table's columns as the store has them now."""
+        return list(self._log(path).update(False, self._none, self._none).schema().fieldNames())
+
+    def widen(self, path: str, ddl: str) -> None:
+        """Add the columns of `ddl` that the table lacks; rows written before have null there."""
+        empty = local_frame(self.spark, [], ddl)
+        empty.write.format("delta").mode("append").option("mergeSchema", "true").save(path)
+
     def version(self, path: str) -> int:
         """The newest version of the table as the store has it now; -1 where there is none."""
         return int(self._log(path).update(False, self._none, self._none).version())
@@ -154,6 +163,13 @@ class TableLock:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
         self._channel.close()
+
+
+def keep_to_owner(address: str) -> None:
+    """Make a folder that nobody else may look into; in an object store its rules have to say so."""
+    if (folder := local_path(address)) is not None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
 
 
 def local_path(address: str) -> Path | None:

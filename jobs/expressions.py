@@ -40,7 +40,7 @@ FUNCTIONS = _names(
     last_day least left length locate lower lpad ltrim md5 mod month nullif nvl nvl2 pow
     power regexp_extract regexp_replace replace reverse right round rpad rtrim second sha2 sign _part startswith
     endswith contains substr substring substring_index timestamp_micros timestamp_millis timestamp_seconds to_date
-    to_timestamp translate trim trunc try_add try_cast try_divide try_multiply try_subtract try_to_date
+    to_timestamp translate trim trunc unix_micros try_add try_cast try_divide try_multiply try_subtract try_to_date
     try_element_at try_mod try_to_number try_to_timestamp upper year hour minute
     """
 )

@@ -18,7 +18,7 @@ from conf import Settings
 from expectations.figures import Suite, gather_sql, nothing_gathered
 from jobs import commit_info
 from jobs.calendar import days_between, is_kept_snapshot
-from jobs.delta import Commit, DeltaFiles, WrittenFiles, local_path
+from jobs.delta import Commit, DeltaFiles, WrittenFiles, keep_to_owner, local_path
 from jobs.errors import Busy, DataRefused, Failed
 from jobs.frames import hash_of, local_frame
 from jobs.lease import Lease
@@ -78,7 +78,9 @@ class Lake:
         self._own: dict[str, Staged] = {}
 
     def path(self, table: str) -> str:
-        return f"{self.settings.lake.root}/{table.replace('.', '/')}"
+        layer, _, name = table.partition(".")
+        lake = self.settings.lake
+        return f"{lake.restricted}/{name}" if layer == "restricted" else f"{lake.root}/{layer}/{name}"
 
     def _lock_path(self, table: str) -> str:
         root = local_path(self.settings.lake.root)
@@ -132,8 +134,17 @@ class Lake:
                 else {"delta.dataSkippingNumIndexedCols": "0"}
             )
             properties = {**PROPERTIES, **indexed, VERSION_PROPERTY: str(table.version)}
+            if table.layer == "restricted":
+                keep_to_owner(self.settings.lake.restricted)
             # Nullable throughout: what may not be null is judged by the audit, which says it in figures, not in rows.
             self._delta.create(self.path(table.name), table.ddl(nullable=True), properties)
+
+    def widen(self, table: Table) -> None:
+        """Add the columns that were declared since the table was made; rows written before have null there."""
+        path = self.path(table.name)
+        if self.exists(table.name) and not set(table.column_names) <= set(self._delta.columns(path)):
+            with self._delta.lock(self._lock_path(table.name)):
+                self._delta.widen(path, table.ddl(nullable=True))
 
     def _empty(self, table: Table) -> DataFrame:
         return local_frame(self.spark, [], table.ddl(nullable=True))

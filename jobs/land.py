@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from jobs.tokens import TokenMaker, tokenise
 
 CORRUPT = "_unparsable"
 LONGEST_FIELD = 1_000_000
-FILE_LIST = "file_path string, file string, delivery_id string, night date"
+FILE_LIST = "file_path string, file string, delivery_id string, night date, delivered_date date"
 ARROW_TYPES = {
     "string": ("string", "large_string"),
     "boolean": ("bool",),
@@ -50,9 +50,13 @@ class Layout:
 
 
 def read(spark: SparkSession, source: Source, parts: Sequence[Part], maker: TokenMaker | None = None) -> DataFrame:
+    """What was delivered, with tokens of `maker` in the personal columns: nothing after this sees what stood there."""
+    return tokenise(delivered(spark, source, parts), source, maker)
+
+
+def delivered(spark: SparkSession, source: Source, parts: Sequence[Part]) -> DataFrame:
     """All rows of the parts' files: the source's columns, and delivery_id, file, position, night, …
 
-    Personal columns are tokens of `maker`: nothing after this sees what was delivered in them.
     `night` is the night that takes the delivery; of a dump it is still to be found (`jobs.dump.dated`).
     Raises DataRefused where a file lacks a column or holds it with another type.
     """
@@ -64,10 +68,13 @@ def read(spark: SparkSession, source: Source, parts: Sequence[Part], maker: Toke
     rows = _empty(spark, source)
     for frame in frames:
         rows = rows.unionByName(frame)
-    listed = [(_uri(spark, path), name, part.delivery.delivery_id, part.night) for path, (part, name) in files.items()]
+    listed = [
+        (_uri(spark, path), name, part.delivery.delivery_id, part.night, part.manifest.date)
+        for path, (part, name) in files.items()
+    ]
     # The list of files is small; without it no row knows its delivery.
     provenance = F.broadcast(local_frame(spark, listed, FILE_LIST))
-    return tokenise(rows, source, maker).join(provenance, "file_path", "inner").drop("file_path")
+    return rows.join(provenance, "file_path", "inner").drop("file_path")
 
 
 def _files(parts: Sequence[Part]) -> dict[Path, tuple[Part, str]]:
@@ -110,12 +117,7 @@ def _layouts(spark: SparkSession, source: Source, paths: Sequence[Path]) -> list
         case "jsonl":
             keys = _json_keys(spark, paths)
             return [
-                (
-                    _declared_first(
-                        source, path, [*(c for c in source.columns if c in found), *sorted(found - set(source.columns))]
-                    ),
-                    path,
-                )
+                (_json_layout(source, path, found), path)
                 for path in paths
                 if (found := keys.get(_uri(spark, path), set()))
             ]
@@ -123,12 +125,12 @@ def _layouts(spark: SparkSession, source: Source, paths: Sequence[Path]) -> list
             return [(Layout(tuple(source.columns), ()), path) for path in paths]
 
 
-def _refuse_columns(source: Source, path: Path, found: Sequence[str]) -> None:
-    missing = [name for name in source.columns if name not in found]
+def _refuse_columns(source: Source, path: Path, found: Collection[str]) -> None:
+    missing = [name for name in source.asked_names if name not in found]
     if missing:
-        new = [name for name in found if name not in source.columns]
+        new = sorted(name for name in found if name not in source.delivered_names)
         renamed = f" It has {', '.join(new)} that nobody declared: was it renamed?" if new else ""
-        if len(missing) == len(source.columns):
+        if len(missing) == len(source.asked_names):
             # Then its first line may well be a row, whose values are nobody's to read here.
             renamed = " It has none of the columns declared: does it begin with their names?"
         raise DataRefused(
@@ -142,6 +144,11 @@ def _declared_first(source: Source, path: Path, found: Sequence[str]) -> Layout:
         raise DataRefused(f"{path}: a column stands twice in its header. Ask {source.owner} to deliver it again.")
     _refuse_columns(source, path, found)
     return Layout(tuple(found), tuple(name for name in found if name not in source.columns))
+
+
+def _json_layout(source: Source, path: Path, found: set[str]) -> Layout:
+    _refuse_columns(source, path, found)
+    return Layout(source.delivered_names, tuple(sorted(found - set(source.delivered_names))))
 
 
 def _header(source: Source, path: Path) -> list[str]:
@@ -216,7 +223,7 @@ def _read_files(spark: SparkSession, source: Source, layout: Layout, paths: Sequ
         case "parquet":
             rows = _read_parquet(spark, source, layout, names)
         case "jsonl":
-            schema = ", ".join(f"`{name}` string" for name in (*layout.columns, CORRUPT))
+            schema = ", ".join(f"`{name}` string" for name in (*layout.columns, *layout.undeclared, CORRUPT))
             rows = spark.read.schema(schema).option("columnNameOfCorruptRecord", CORRUPT).json(names)
             rows = rows.select("*", "_metadata.file_path").withColumn("is_unparsable", F.col(CORRUPT).isNotNull())
         case _ if source.files.delimiter == "whitespace":
@@ -225,9 +232,16 @@ def _read_files(spark: SparkSession, source: Source, layout: Layout, paths: Sequ
             rows = _read_csv(spark, source, layout, names)
     if "position" not in rows.columns:
         rows = rows.withColumn("position", F.lit(None).cast("bigint"))
-    columns = [F.col(f"`{name}`") for name in source.columns]
+    columns = [_delivered(source, name).alias(name) for name in source.columns]
     undeclared = _undeclared(source, layout).alias("undeclared")
     return rows.select(*columns, undeclared, "is_unparsable", "position", "file_path")
+
+
+def _delivered(source: Source, name: str) -> Column:
+    top, *deeper = source.path(name)
+    if not deeper:
+        return F.col(f"`{top}`")
+    return F.get_json_object(F.col(f"`{top}`"), ".".join(("$", *deeper)))
 
 
 def _undeclared(source: Source, layout: Layout) -> Column:

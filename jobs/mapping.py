@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -17,6 +17,7 @@ from conf import ColumnType, Source
 from jobs.expressions import Expression
 from jobs.frames import hash_of
 from schemas.feeds import FEEDS, Feed
+from schemas.table import Column as Declared
 
 UNPARSABLE = "unparsable"
 CHANGED_AFTER_POSTING = "changed_after_posting"
@@ -27,7 +28,10 @@ SHARED_REASONS = (UNPARSABLE, CHANGED_AFTER_POSTING, KEY_OF_ANOTHER_SOURCE, IN_T
 
 # Marks a column as it was delivered, beside the one of its declared type.
 AS_DELIVERED = "delivered:"
-PROVENANCE = ("as_of_date", "row_id", "delivery_id", "file", "known_from_date", "occurrence", "is_unparsable")
+PROVENANCE = (
+    *("as_of_date", "row_id", "delivery_id", "file", "delivered_date"),
+    *("known_from_date", "occurrence", "is_unparsable"),
+)
 
 # Something follows the time: Z, an offset in any spelling, the name of a zone.
 HAS_OFFSET = r"[T ]\d{1,2}:[\d:.]*\s*[^\d:.\s]"
@@ -36,7 +40,7 @@ OFFSET_LETTERS = set("XxZVOz")
 
 def reasons(source: Source, feed: Feed) -> tuple[str, ...]:
     """The names of the source's bits, bit 0 first. What all sources of a feed share stands first, in one order."""
-    judged = [column.name for column in feed.columns if column.accepted or column.name == "currency"]
+    judged = [column.name for column in feed.columns if _is_judged(column) or column.name == "currency"]
     shared = [
         *SHARED_REASONS,
         "before_1970",
@@ -44,10 +48,16 @@ def reasons(source: Source, feed: Feed) -> tuple[str, ...]:
         "amount_negative",
         "amount_fraction",
         *(f"{column}_missing" for column in (*([feed.identifier] if feed.identifier else []), *feed.required)),
+        *([feed.missing_either] if feed.either else []),
         *(f"{column}_invalid" for column in judged),
     ]
     own = [f"{name}_invalid" for name, type_ in source.columns.items() if type_.kind != "string"]
     return tuple(dict.fromkeys([*shared, *own]))
+
+
+def _is_judged(column: Declared) -> bool:
+    """Values that the feed does not take are `<column>_invalid`; amounts have reasons of their own."""
+    return bool(column.accepted) or (column.minimum is not None and column.name != "amount_minor")
 
 
 def reasons_of(bits: Column, names: Sequence[str]) -> Column:
@@ -212,6 +222,7 @@ def _mapped(
             "file",
             "source_rows",
             "known_from_date",
+            "delivered_date",
             "type_bits",
             unrounded.alias("unrounded_amount"),
             (F.array("raw_row") if with_rows else F.lit(None)).alias("rows"),
@@ -226,6 +237,7 @@ def _mapped(
                 F.min("file").alias("file"),
                 F.sum("source_rows").alias("source_rows"),
                 F.min("known_from_date").alias("known_from_date"),
+                F.min("delivered_date").alias("delivered_date"),
                 F.bit_or("type_bits").alias("type_bits"),
                 unrounded.alias("unrounded_amount"),
                 (F.collect_list("raw_row") if with_rows else F.lit(None)).alias("rows"),
@@ -249,7 +261,8 @@ def _judged(
 ) -> DataFrame:
     times = [column.name for column in feed.columns if column.type == "timestamp"]
     if "updated_at" in times:
-        stand_ins = [F.col(name) for name in feed.updated_from]
+        delivered = F.coalesce("delivered_date", "landed_date").cast("timestamp")
+        stand_ins = [F.col(name) for name in feed.updated_from] + [F.to_utc_timestamp(delivered, source.files.zone)]
         mapped = mapped.withColumn("updated_at", F.coalesce(F.col("updated_at"), *stand_ins))
     mapped = mapped.withColumns(_dates(feed, zone))
     landed = F.col("landed_date")
@@ -274,6 +287,8 @@ def _judged(
     for column in feed.columns:
         if column.accepted:
             row_rules.append((f"{column.name}_invalid", ~F.col(column.name).isin(*column.accepted)))
+        elif _is_judged(column):
+            row_rules.append((f"{column.name}_invalid", F.col(column.name) < column.minimum))
     if "currency" in feed.column_names:
         row_rules.append(("currency_invalid", F.col("currency") != currency))
     for name in (*([feed.identifier] if feed.identifier else []), *feed.required):
@@ -284,6 +299,9 @@ def _judged(
         ] * (name == "amount_minor")
         is_missing = F.col(name).isNull() & (F.col("type_bits").bitwiseAND(F.lit(unread)) == 0)
         row_rules.append((f"{name}_missing", is_missing))
+    if feed.either:
+        is_missing = reduce(and_, [F.col(name).isNull() for name in feed.either])
+        row_rules.append((feed.missing_either, is_missing))
     row_bits = _any_bit([(bit[name], rule) for name, rule in row_rules])
     unparsable = F.lit(bit[UNPARSABLE]).cast("bigint")
     bits = F.when(F.col("type_bits").bitwiseAND(F.lit(bit[UNPARSABLE])) != 0, unparsable).otherwise(
@@ -310,10 +328,8 @@ def _dates(feed: Feed, zone: str) -> dict[str, Column]:
     def date_of(name: str) -> Column:
         return F.from_utc_timestamp(F.col(name), zone).cast("date")
 
-    if feed.kind == "states":
-        return {"event_date": date_of("updated_at"), "learned_date": date_of("updated_at")}
-    if "status" not in feed.column_names:
-        return {"event_date": date_of("occurred_at"), "learned_date": date_of("occurred_at")}
+    if not feed.takes_states:
+        return {"event_date": date_of(feed.dated_by), "learned_date": date_of(feed.dated_by)}
     # What the customer did is dated by when she did it; a reversal by when it was made.
     event = F.when(F.col("status") == "reversed", date_of("updated_at")).otherwise(date_of("occurred_at"))
     return {"event_date": event, "learned_date": F.least(date_of("occurred_at"), event)}

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from conf import Source
-from jobs import accounts, conform, mapping, state
+from jobs import accounts, conform, mapping, night_identity
 from jobs.accounts import Account, Counts, Tally
 from jobs.calendar import LONGEST_WAIT, days_between, taken_on
 from jobs.deliveries import Manifest
@@ -21,10 +21,10 @@ from jobs.errors import DataRefused
 from jobs.frames import local_frame
 from jobs.lake import Staged
 from jobs.ledger_records import Upstream
-from jobs.pipeline import snapshot_of
+from jobs.night_states import of_feed
 from jobs.runner import Night
 from jobs.taking import in_force
-from schemas.core import QUARANTINE
+from schemas.core import FOLDED, QUARANTINE
 from schemas.feeds import FEEDS, Feed
 
 BROADCAST_KEYS = 2_000_000
@@ -66,8 +66,9 @@ def run(night: Night) -> None:
     raw = night.upstreams([f"raw.{source.name}" for source in night.settings.sources])
     night.publish(quarantine, raw, announced_empty=night.days)
     for each in conformed:
-        if each.feed.kind == "states":
-            _fold(night, each.feed)
+        if each.feed.name in FOLDED:
+            of_feed(each.feed.name).publish(night)
+    night_identity.run(night)
     night.publish(deliveries, raw, announced_empty=night.days)
     for source in night.settings.sources:
         night.ledger.fix(source.name, night.days)
@@ -118,46 +119,11 @@ def _known(night: Night, feed: Feed, prospects: DataFrame) -> tuple[DataFrame | 
     if sum(row["keys"] for row in rows) < BROADCAST_KEYS:
         wanted = F.broadcast(wanted)
     if feed.kind == "states":
-        before = _state_before(night, feed)
+        before = of_feed(feed.name).before(night)
         return (conform.known(before, wanted, feed) if before is not None else None), {}
     since = min(looked_into.values())
     posted = night.lake.read(f"core.{feed.name}", known_on=night.first - timedelta(days=1), since=since)
     return conform.known(posted, wanted, feed), looked_into
-
-
-def _state_before(night: Night, feed: Feed) -> DataFrame | None:
-    """The state of the night before the first, from the nearest snapshot and the versions that came after it."""
-    table = snapshot_of(feed.name)
-    yesterday = night.first - timedelta(days=1)
-    nearest = max(night.ledger.kept_days(table.name, night.first_night, yesterday), default=None)
-    if nearest is None:
-        return None
-    kept = night.lake.read_day(table.name, nearest)
-    if nearest == yesterday:
-        return kept
-    since = night.lake.read(f"core.{feed.name}", known_on=yesterday, since=nearest + timedelta(days=1))
-    return state.transform(kept, since, feed, table, days=[yesterday])
-
-
-def _fold(night: Night, feed: Feed) -> None:
-    """Make the snapshots of these nights from the state before them and the versions since."""
-    table = snapshot_of(feed.name)
-    days = night.snapshot_days(table.name)
-    versions = night.lake.read(f"core.{feed.name}", known_on=night.last, since=night.first)
-    folded = state.transform(_state_before(night, feed), versions, feed, table, days=days)
-    staged = night.stage(table.name, folded, days)
-    night.judge(staged)
-    night.refuse_failures()
-    kept = night.ledger.kept_days(table.name, night.first_night, night.first - timedelta(days=1))[-1:]
-    snapshots = night.digests(table.name, kept[0], kept[0]) if kept else {}
-    snapshots |= {day: Upstream(table=table.name, day=day, digest=staged.digest(day)) for day in days}
-    made_from: dict[date, list[Upstream]] = {}
-    for day in days:
-        before = max((earlier for earlier in snapshots if earlier < day), default=None)
-        since = night.first_night if before is None else before + timedelta(days=1)
-        made_from[day] = list(night.digests(f"core.{feed.name}", since, day).values())
-        made_from[day] += [snapshots[before]] if before is not None else []
-    night.publish(staged, made_from, announced_empty=days)
 
 
 # ---- what was set aside, and the accounts

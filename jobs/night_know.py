@@ -8,31 +8,36 @@ from functools import reduce
 
 from pyspark.sql import DataFrame
 
-from jobs import cohorts, daily, profile
+from jobs import cohorts, daily, profile, signals
 from jobs.calendar import days_between, hops
+from jobs.device_daily import LOOK_BACK, owned
 from jobs.frames import local_frame
 from jobs.ledger_records import Upstream
+from jobs.night_dues import fold_dues
+from jobs.pipeline import has_table
 from jobs.runner import Night
-from schemas.core import CUSTOMER_DAILY, POSTED
+from schemas.core import CUSTOMER_DAILY, DEVICE_DAILY, POSTED
+from schemas.identity import CONTACT_LINKS, IDENTITY_LINKS
 from schemas.mart import CUSTOMER_PROFILE, RETENTION_COHORTS
 
 ONE_DAY = timedelta(days=1)
+# Feeds whose rows tell of a customer; those of the first always name one.
+NAMED = ("transactions", "customers", "bills", "contacts", "consents")
+USED = ("app_events", "devices")
 
 
 def run(night: Night) -> None:
-    feeds = [feed for feed in ("transactions", "customers") if night.settings.sources_of(feed)]
-    told = daily.transform(_posted(night, "transactions"), _posted(night, "customers"))
-    staged = night.stage(CUSTOMER_DAILY.name, told)
-    empty = _nights_without_rows(night, feeds)
-    night.judge(staged, empty)
-    night.refuse_failures()
-    night.publish(staged, night.upstreams([f"core.{feed}" for feed in feeds]), announced_empty=empty)
+    if has_table(night.settings, DEVICE_DAILY.name):
+        _tell_of_devices(night)
+    _tell_of_customers(night)
     # Of the days of this run only its own snapshots are good: one that was there before may be stale.
     kept = night.ledger.kept_days(CUSTOMER_PROFILE.name, night.first_night, night.first - ONE_DAY)
     since = max(kept, default=None)
     for days in hops(night.snapshot_days(CUSTOMER_PROFILE.name)):
         _hop(night, since, days)
         since = days[-1]
+    if has_table(night.settings, "mart.dues"):
+        fold_dues(night)
 
 
 def _posted(night: Night, feed: str) -> DataFrame:
@@ -41,10 +46,70 @@ def _posted(night: Night, feed: str) -> DataFrame:
     return night.lake.read(f"core.{feed}", known_on=night.last, since=night.first)
 
 
+# ---- what the nights told
+
+
+def _tell_of_devices(night: Night) -> None:
+    settings = night.settings
+    told = signals.of_unknown_people(
+        _posted(night, "app_events"), _posted(night, "devices"), settings.tracking, zone=settings.lake.zone
+    )
+    staged = night.stage(DEVICE_DAILY.name, told)
+    night.judge(staged)
+    night.refuse_failures()
+    feeds = [f"core.{feed}" for feed in USED if settings.sources_of(feed)]
+    night.publish(staged, night.upstreams(feeds), announced_empty=night.days)
+
+
+def _tell_of_customers(night: Night) -> None:
+    settings = night.settings
+    feeds = [feed for feed in (*NAMED, *USED) if settings.sources_of(feed)]
+    told = {feed: _posted(night, feed) for feed in (*feeds, "customers")}
+    made_from = night.upstreams([f"core.{feed}" for feed in feeds])
+    if has_table(settings, CONTACT_LINKS.name):
+        told["contact_links"] = night.lake.read(CONTACT_LINKS.name, known_on=night.last, since=night.first)
+        _add(made_from, night.upstreams([CONTACT_LINKS.name]))
+    if has_table(settings, DEVICE_DAILY.name):
+        told["owned"] = _owned(night)
+        _add(made_from, _looked_back(night))
+    staged = night.stage(CUSTOMER_DAILY.name, daily.transform(told, settings.tracking, zone=settings.lake.zone))
+    empty = _nights_without_rows(night, [feed for feed in feeds if feed in NAMED])
+    night.judge(staged, empty)
+    night.refuse_failures()
+    night.publish(staged, made_from, announced_empty=empty)
+
+
+def _owned(night: Night) -> DataFrame:
+    """Activity on devices of which these nights learn whose they are, or were."""
+    since = max(night.first_night, night.first - timedelta(days=LOOK_BACK))
+    rows, links = (
+        night.lake.read(table, known_on=night.last, since=since) for table in (DEVICE_DAILY.name, IDENTITY_LINKS.name)
+    )
+    return owned(rows, links, zone=night.settings.lake.zone, first=night.first, last=night.last)
+
+
+def _looked_back(night: Night) -> dict[date, list[Upstream]]:
+    since = night.first - timedelta(days=LOOK_BACK)
+    found: dict[date, list[Upstream]] = {day: [] for day in night.days}
+    for table in (DEVICE_DAILY.name, IDENTITY_LINKS.name):
+        known = night.digests(table, since, night.last)
+        for day in night.days:
+            found[day] += [each for then, each in known.items() if day - timedelta(days=LOOK_BACK) <= then <= day]
+    return found
+
+
+def _add(made_from: dict[date, list[Upstream]], more: Mapping[date, Sequence[Upstream]]) -> None:
+    for day, each in more.items():
+        made_from[day] += each
+
+
 def _nights_without_rows(night: Night, feeds: list[str]) -> set[date]:
-    """Nights on which core has no rows, so that customer_daily cannot have any either."""
+    """Nights on which no feed names a customer, so that customer_daily may have no rows either."""
     published = [night.ledger.published(f"core.{feed}", night.first, night.last) for feed in feeds]
     return {day for day in night.days if all(of_feed[day].rows == 0 for of_feed in published if day in of_feed)}
+
+
+# ---- histories
 
 
 def _hop(night: Night, since: date | None, days: Sequence[date]) -> None:

@@ -3,49 +3,80 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import reduce
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from conf import Source
-from jobs import dump, land
+from jobs import contact_hashes, dump, land
 from jobs.deliveries import Part, refuse_broken_archives
 from jobs.errors import DataRefused, is_sparks
 from jobs.lake import Staged
+from jobs.pipeline import has_table
 from jobs.runner import Night
 from jobs.taking import take
+from schemas.restricted import CONTACT_HASHES
 
 RowsOfFile = dict[tuple[date, str, str], int]
 
 
 def run(night: Night) -> None:
     """Land each source; raises DataRefused where a delivery is not what it says it is."""
-    for source in night.settings.sources:
-        with night.progress.step(f"check deliveries of {source.name}"):
-            parts = take(source, night.landing, night.ledger, night.days, replaces=night.run.command == "backfill")
-            refuse_broken_archives(source, parts, ".zst")
-        if not source.is_dump:
-            night.progress.note(f"{source.name}: {len(parts)} deliveries")
-        try:
-            staged = night.stage(f"raw.{source.name}", _frame(night, source, parts))
-        except Exception as error:
-            if is_sparks(error):
-                refuse_broken_archives(source, parts, ".gz")
-            raise
-        rows = _rows_by_file(staged)
-        if not source.is_dump:
-            _refuse_other_rows(source, parts, rows)
-        night.judge(staged)
-        night.refuse_failures()
-        counted = _counted(source, parts, rows)
-        told = {"deliveries": [{"id": part.delivery.delivery_id, "night": part.night.isoformat()} for part in counted]}
-        # Before: accounts need these counts. After: until raw is published nothing has been replaced.
-        night.ledger.take([part.delivery for part in counted])
-        night.publish(staged, {}, announced_empty=_announced_empty(night, counted), told=told)
-        if not source.is_dump:
-            night.ledger.note_replaced(source.name, _not_taken(night, source, counted))
+    parts = {source.name: land_source(night, source) for source in night.settings.sources}
+    if has_table(night.settings, CONTACT_HASHES.name):
+        _hash_contacts(night, parts)
+
+
+def land_source(night: Night, source: Source) -> list[Part]:
+    """Land one source; returns what the nights have of it."""
+    with night.progress.step(f"check deliveries of {source.name}"):
+        parts = take(source, night.landing, night.ledger, night.days, replaces=night.run.command == "backfill")
+        refuse_broken_archives(source, parts, ".zst")
+    if not source.is_dump:
+        night.progress.note(f"{source.name}: {len(parts)} deliveries")
+    try:
+        staged = night.stage(f"raw.{source.name}", _frame(night, source, parts))
+    except Exception as error:
+        if is_sparks(error):
+            refuse_broken_archives(source, parts, ".gz")
+        raise
+    rows = _rows_by_file(staged)
+    if not source.is_dump:
+        _refuse_other_rows(source, parts, rows)
+    night.judge(staged)
+    night.refuse_failures()
+    counted = _counted(source, parts, rows)
+    told = {"deliveries": [{"id": part.delivery.delivery_id, "night": part.night.isoformat()} for part in counted]}
+    # Before: accounts need these counts. After: until raw is published nothing has been replaced.
+    night.ledger.take([part.delivery for part in counted])
+    night.publish(staged, {}, announced_empty=_announced_empty(night, counted), told=told)
+    if not source.is_dump:
+        night.ledger.note_replaced(source.name, _not_taken(night, source, counted))
+    return counted
+
+
+def _hash_contacts(night: Night, parts: Mapping[str, Sequence[Part]]) -> None:
+    """What ad platforms match on, of the customers who were delivered tonight."""
+    assert night.token_maker is not None
+    # The rows of a dump have no night yet: theirs is the first.
+    whose = F.coalesce("night", F.lit(night.first))
+    delivered = {source.name: land.delivered(night.spark, source, parts[source.name]) for source in _named(night)}
+    frames = [
+        contact_hashes.transform(delivered[source.name].withColumn("night", whose), source, night.token_maker)
+        for source in _named(night)
+    ]
+    staged = night.stage(CONTACT_HASHES.name, reduce(DataFrame.unionByName, frames))
+    night.judge(staged)
+    night.refuse_failures()
+    night.publish(staged, {}, announced_empty=night.days)
+
+
+def _named(night: Night) -> list[Source]:
+    return [source for source in night.settings.sources if source.own_contacts]
 
 
 def _frame(night: Night, source: Source, parts: Sequence[Part]) -> DataFrame:

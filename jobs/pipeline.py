@@ -10,9 +10,12 @@ from typing import Literal
 
 from conf import Settings
 from schemas import CATALOGUE
-from schemas.core import CUSTOMER_DAILY, CUSTOMERS_STATE
+from schemas.core import CUSTOMER_DAILY, DEVICE_DAILY, FOLDED, STATES
+from schemas.dues import DUES
 from schemas.feeds import FEEDS
+from schemas.identity import CONTACT_LINKS, IDENTITY_LINKS, IDENTITY_LINKS_STATE
 from schemas.mart import CUSTOMER_PROFILE, RETENTION_COHORTS
+from schemas.restricted import CONTACT_HASHES
 from schemas.table import Table
 
 STAGES = ("land", "conform", "know")
@@ -36,9 +39,10 @@ def night(settings: Settings) -> tuple[Job, ...]:
     raw = {source.name: f"raw.{source.name}" for source in settings.sources}
     feeds = [feed for feed in FEEDS if settings.sources_of(feed)]
     core = tuple(f"core.{feed}" for feed in feeds)
-    states = [feed for feed in feeds if FEEDS[feed].kind == "states"]
+    states = [feed for feed in feeds if feed in FOLDED]
     return (
         *(Job(name=f"land {name}", stage="land", reads=(), writes=(table,)) for name, table in raw.items()),
+        *_hashes(settings),
         *(
             Job(
                 name=f"conform {feed}",
@@ -59,8 +63,15 @@ def night(settings: Settings) -> tuple[Job, ...]:
             )
             for feed in states
         ),
+        *_identity(settings),
         Job(name="account", stage="conform", reads=(*raw.values(), *core), writes=("ops.deliveries",)),
-        Job(name="customer daily", stage="know", reads=core, writes=(CUSTOMER_DAILY.name,)),
+        *_devices(settings),
+        Job(
+            name="customer daily",
+            stage="know",
+            reads=(*core, *(table for job in (*_identity(settings), *_devices(settings)) for table in job.writes)),
+            writes=(CUSTOMER_DAILY.name,),
+        ),
         Job(
             name="customer profile",
             stage="know",
@@ -69,8 +80,82 @@ def night(settings: Settings) -> tuple[Job, ...]:
             mode="hop",
         ),
         Job(name="retention", stage="know", reads=(CUSTOMER_PROFILE.name,), writes=(RETENTION_COHORTS.name,)),
+        *_dues(settings),
         Job(name="quality", stage="know", reads=(), writes=("ops.quality",)),
     )
+
+
+def tells(settings: Settings, feed: str, *columns: str) -> bool:
+    """Whether a source of the lake fills all of these columns of a feed."""
+    return any(set(columns) <= source.map.keys() for source in settings.sources_of(feed))
+
+
+def _hashes(settings: Settings) -> tuple[Job, ...]:
+    """What ad platforms match on, where a source names the customers' own numbers and addresses."""
+    if not any(source.own_contacts for source in settings.sources):
+        return ()
+    return (Job(name="hash contacts", stage="land", reads=(), writes=(CONTACT_HASHES.name,)),)
+
+
+def _identity(settings: Settings) -> tuple[Job, ...]:
+    """Whose device and phone it is, where any source can tell; and who knows whom, where address books come too."""
+    on_devices = [feed for feed in ("transactions", "app_events", "devices") if _names_devices(settings, feed)]
+    has_phones = tells(settings, "customers", "phone") or tells(settings, "customers", "email")
+    feeds = [*on_devices, *(["customers"] if has_phones else [])]
+    if not feeds:
+        return ()
+    links = Job(
+        name="link ids",
+        stage="conform",
+        reads=tuple(f"core.{feed}" for feed in feeds),
+        writes=(IDENTITY_LINKS.name,),
+    )
+    fold = Job(
+        name="fold ids",
+        stage="conform",
+        reads=(IDENTITY_LINKS.name,),
+        writes=(IDENTITY_LINKS_STATE.name,),
+        mode="hop",
+    )
+    if not settings.sources_of("contacts"):
+        return links, fold
+    contacts = Job(
+        name="link contacts",
+        stage="conform",
+        reads=("core.contacts", IDENTITY_LINKS.name),
+        writes=(CONTACT_LINKS.name,),
+    )
+    return links, fold, contacts
+
+
+def _names_devices(settings: Settings, feed: str) -> bool:
+    return tells(settings, feed, "device_id", "customer_id")
+
+
+def _devices(settings: Settings) -> tuple[Job, ...]:
+    feeds = [feed for feed in ("app_events", "devices") if settings.sources_of(feed)]
+    if not feeds or not _identity(settings):
+        return ()
+    reads = tuple(f"core.{feed}" for feed in feeds)
+    return (Job(name="device daily", stage="know", reads=reads, writes=(DEVICE_DAILY.name,)),)
+
+
+def _dues(settings: Settings) -> tuple[Job, ...]:
+    feeds = [feed for feed in ("transactions", "bills") if settings.sources_of(feed)]
+    if not settings.sources_of("bills") and not tells(settings, "transactions", "plan_validity_days"):
+        return ()
+    reads = tuple(f"core.{feed}" for feed in feeds)
+    return (Job(name="dues", stage="know", reads=reads, writes=(DUES.name,), mode="hop"),)
+
+
+def tables(settings: Settings) -> list[Table]:
+    """Every table that the nights of this lake write, in order."""
+    return [table_of(settings, table) for job in night(settings) for table in job.writes]
+
+
+def has_table(settings: Settings, table: str) -> bool:
+    """Whether the nights of this lake write the table; without sources that could fill it they do not."""
+    return any(table in job.writes for job in night(settings))
 
 
 def table_of(settings: Settings, name: str) -> Table:
@@ -85,4 +170,4 @@ def table_of(settings: Settings, name: str) -> Table:
 
 def snapshot_of(feed: str) -> Table:
     """The table that keeps the newest version of each thing of a states feed."""
-    return {CUSTOMERS_STATE.name: CUSTOMERS_STATE}[f"core.{feed}_state"]
+    return STATES[feed]

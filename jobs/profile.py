@@ -1,11 +1,12 @@
 """mart.customer_profile: every customer's history in one row, folded from the snapshot before and the nights since.
 
-Kinds of field, and no other: sum, min, max, OR of bits, and what is derived from those. So any order and any
-split of the same rows over nights gives the same profile.
+Kinds of field, and no other: sum, min, max, OR of bits, newest, and what is derived from those. So any order and
+any split of the same rows over nights gives the same profile.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from pyspark.sql import DataFrame
@@ -13,6 +14,7 @@ from pyspark.sql import functions as F
 
 from jobs.frames import local_frame, select_contract
 from jobs.masks import BITS_63, DAYS, WORD, aged, bits, from_position, position_bit
+from jobs.signals import APP_SUMS, DEVICE_SUMS, FACTS, SEEN, newest_device_per
 from schemas.core import FAMILIES
 from schemas.mart import ACTIVITIES, CUSTOMER_PROFILE, PAID_FAMILIES
 
@@ -23,7 +25,11 @@ SUMS = (
     *(f"{family}_{what}" for family in PAID_FAMILIES for what in ("count", "amount_minor")),
     *("reversed_count", "reversed_amount_minor", "failed_count", "pending_count"),
     *("received_count", "received_amount_minor"),
+    *APP_SUMS,
+    *DEVICE_SUMS,
+    *("bill_version_count", "bill_paid_count", "contact_linked_count"),
 )
+LARGEST = ("largest_transfer_minor", "app_last_at", "bill_last_due_date")
 
 
 def _total(what: str) -> str:
@@ -40,7 +46,7 @@ def _told(daily: DataFrame, as_of: date) -> DataFrame:
     that can be told, by which `first_days` is found. A date told more than 127 days late has no bit.
     """
     on_date = {**{family: f"{family}_count is not null" for family in FAMILIES}}
-    on_date |= {"transacting": "is_transacting", "any": "is_active"}
+    on_date |= {"transacting": "is_transacting", "app": "foreground_event_count is not null", "any": "is_active"}
     oldest = as_of - timedelta(days=WORDS * WORD - 1)
     rows = daily.selectExpr(
         "*",
@@ -60,7 +66,7 @@ def _told(daily: DataFrame, as_of: date) -> DataFrame:
 
     aggregates = [
         "min(registered_at) as registered_at",
-        "max(largest_transfer_minor) as largest_transfer_minor",
+        *(f"max({name}) as {name}" for name in LARGEST),
         *(f"sum({name}) as {name}" for name in SUMS),
         *words("rising", "is_active", "rising_position"),
     ]
@@ -70,7 +76,8 @@ def _told(daily: DataFrame, as_of: date) -> DataFrame:
             f"max(if({is_active}, event_date, null)) as last_{activity}_date",
             *words(activity, is_active, "position"),
         ]
-    return rows.groupBy("customer_id").agg(*(F.expr(text) for text in aggregates))
+    told = rows.groupBy("customer_id").agg(*(F.expr(text) for text in aggregates))
+    return told.join(newest_device_per(daily, ("customer_id",)), "customer_id", "left")
 
 
 def transform(previous: DataFrame | None, daily: DataFrame, *, since: date | None, as_of: date) -> DataFrame:
@@ -95,7 +102,7 @@ def _merged(days: int, as_of: date) -> list[str]:
         f"date'{as_of}' as as_of_date",
         "customer_id",
         "least(p.registered_at, t.registered_at) as registered_at",
-        "greatest(p.largest_transfer_minor, t.largest_transfer_minor) as largest_transfer_minor",
+        *(f"greatest(p.{name}, t.{name}) as {name}" for name in LARGEST),
         *(f"coalesce(p.{name} + t.{name}, p.{name}, t.{name}) as {name}" for name in SUMS),
         "least(p.first_date, t.first_any_date) as first_date",
         "p.first_date as earlier_first_date",
@@ -103,6 +110,9 @@ def _merged(days: int, as_of: date) -> list[str]:
         "p.active_days as earlier_active_days",
         *(f"t.rising_{j}" for j in range(WORDS)),
     ]
+    is_newer = f"struct({_both('t', SEEN)}) > struct({_both('p', SEEN)})"
+    is_told = f"t.{SEEN[0]} is not null and (p.{SEEN[0]} is null or {is_newer})"
+    columns += [f"if({is_told}, t.{name}, p.{name}) as {name}" for name in (*SEEN, *FACTS)]
     for activity in ACTIVITIES:
         stored = [f"p.{activity}_days_0_63", f"p.{activity}_days_64_127"]
         known = aged(stored, days, into=WORDS)
@@ -117,6 +127,10 @@ def _merged(days: int, as_of: date) -> list[str]:
         if activity == "any":
             columns += [f"coalesce(t.any_{j}, 0L) & ~{known[j]} as new_{j}" for j in range(WORDS)]
     return columns
+
+
+def _both(side: str, names: Sequence[str]) -> str:
+    return ", ".join(f"{side}.{name}" for name in names)
 
 
 def _derived(as_of: date) -> list[str]:

@@ -119,7 +119,7 @@ def stages() -> dict[str, Callable[[Night], None]]:
 def run_night(settings: Settings, day: date, *, stage: str | None = None, progress: Progress) -> None:
     """One night, or one of its stages. Raises Busy, DataRefused, Usage or Failed; nothing is half-published."""
     wanted = _stages_of(stage) if stage else list(pipeline.STAGES)
-    with _opened(
+    with opened(
         settings, "run", day, day, stage, progress, keep=stage is not None and stage != pipeline.STAGES[-1]
     ) as night:
         _refuse_forgotten_sources(night)
@@ -142,7 +142,7 @@ def backfill(
     wanted = (
         list(pipeline.STAGES[: pipeline.STAGES.index(_stages_of(until)[0]) + 1]) if until else list(pipeline.STAGES)
     )
-    with _opened(settings, "backfill", first, last, None, progress) as night:
+    with opened(settings, "backfill", first, last, None, progress) as night:
         done = _published_before_the_end(night)
         if not done:
             _refuse_unreviewed(night)
@@ -164,7 +164,7 @@ def _stages_of(stage: str) -> list[str]:
 
 
 @contextmanager
-def _opened(
+def opened(
     settings: Settings,
     command: str,
     first: date,
@@ -174,6 +174,7 @@ def _opened(
     *,
     keep: bool = False,
 ) -> Generator[Night, None, None]:
+    """A run over the nights first … last that holds the lease, with Spark and the lake at hand; told how it ends."""
     if not settings.sources:
         raise Usage(
             "No source is configured: put one TOML file per source into conf/sources (docs/onboarding_a_source.md)."
@@ -190,6 +191,8 @@ def _opened(
             mappings = {source.name: check_mapping(spark, source) for source in settings.sources}
             lake = Lake(spark, settings, ledger, run, lease)
             refuse_unhealthy(lake, ledger.published_tables())
+            for table in pipeline.tables(settings):
+                lake.widen(table)
             yield Night(spark, settings, ledger, lake, run, days_between(first, last), progress, mappings, maker)
     except BaseException as error:
         outcome = "busy" if isinstance(error, Busy) else "refused" if isinstance(error, DataRefused) else "failed"

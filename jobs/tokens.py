@@ -41,6 +41,11 @@ HOW = "How to make one: docs/onboarding_a_source.md, “Personal columns”."
 # that address books put around it. A letter or a sign among them makes it another text, not another spelling.
 PHONE_CATEGORIES = frozenset({"Nd", "Zs", "Cf", "Pd", "Ps", "Pe", "Po"})
 REMEMBERED = 1 << 16
+# What looks like an e-mail address, or like a phone number, in a text of any kind. Rather too much than too little: a
+# long number of another kind becomes a token as well, and is still equal where it was equal.
+IN_TEXT = re.compile(
+    r"(?P<email>[\w.+%-]+@[\w-]+(?:\.[\w-]+)+)|(?P<phone>(?<!\w)[+＋]?\(?\d(?:[\s().\-]{0,2}\d){7,14}(?!\w))"
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,11 @@ class TokenMaker:
         return f"k{self.key_id}_{hmac.digest(self.secret, message, 'sha256').hex()}"
 
 
+def text_with_tokens(text: str, maker: TokenMaker) -> str:
+    """A text, often JSON, in which what looks like a phone number or an e-mail address is its token."""
+    return IN_TEXT.sub(lambda found: maker.token(str(found.lastgroup), found[0]) or "", text)
+
+
 def tokenise(rows: DataFrame, source: Source, maker: TokenMaker | None) -> DataFrame:
     """`rows` with the personal columns of `source` as tokens, everything else as it was.
 
@@ -70,17 +80,21 @@ def tokenise(rows: DataFrame, source: Source, maker: TokenMaker | None) -> DataF
         return rows
     if maker is None:
         raise Usage(f"The source {source.name} has [personal] columns, and there is no key to make tokens with.")
-    return rows.withColumns({name: _tokens(name, kind, maker) for name, kind in source.personal.items()})
+    return rows.withColumns({name: token_column(name, kind, maker) for name, kind in source.personal.items()})
 
 
-def _tokens(name: str, kind: str, maker: TokenMaker) -> Column:
+def token_column(name: str, kind: str, maker: TokenMaker) -> Column:
+    """The column `name` with tokens in place of what stands in it."""
+
     # The key travels inside the pickled function: plans, the UI and the event log show the function's name alone.
+    def made(value: bytes) -> str | None:
+        if kind == "text":
+            return text_with_tokens(value.decode("utf-8", "replace"), maker)
+        return maker.token(kind, value.decode("utf-8", "surrogateescape"))
+
     def token(values: pa.Array) -> pa.Array:
-        made = (
-            None if value is None else maker.token(kind, value.decode("utf-8", "surrogateescape"))
-            for value in values.cast(pa.binary()).to_pylist()
-        )
-        return pa.array(made, pa.string())
+        delivered = values.cast(pa.binary()).to_pylist()
+        return pa.array((None if value is None else made(value) for value in delivered), pa.string())
 
     udf = F.arrow_udf(token, "string")  # pyright: ignore[reportCallIssue, reportArgumentType]
     return udf(F.col(f"`{name}`"))

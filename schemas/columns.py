@@ -16,6 +16,13 @@ PRODUCTS = (
 RAILS = ("upi", "wallet", "card", "netbanking")
 DIRECTIONS = ("debit", "credit")
 STATUSES = ("pending", "failed", "success", "reversed")
+# How people are reached, and what about: consents, caps and triggers speak of these.
+CHANNELS = ("push", "in_app", "sms", "whatsapp", "email", "call", "paid_social")
+PURPOSES = ("promotional", "service")
+# Groups of screens of the app, icons of its home screen, and kinds of apps on a phone: one column each.
+SCREEN_GROUPS = ("home", "recharge", "bills", "transfer", "merchant", "wallet", "shop", "account", "other")
+ICONS = ("recharge", "bills", "send_money", "scan_pay", "wallet", "shop", "offers", "history", "other")
+USAGE_CATEGORIES = ("social", "video", "games", "shopping", "finance", "other")
 
 AS_OF_DATE = Column(
     name="as_of_date",
@@ -36,6 +43,12 @@ CUSTOMER_ID = Column(
     about="The customer, as the app knows them.",
     privacy="pseudonym",
     statistics=True,
+)
+DEVICE_ID = Column(
+    name="device_id",
+    type="string",
+    about="The device, as the app knows it.",
+    privacy="pseudonym",
 )
 SOURCE = Column(
     name="source",

@@ -1,33 +1,14 @@
-"""core.*: every feed in one shape, what was refused and why, and what tonight told about each customer."""
+"""core.*: every feed in one shape, the newest version of each thing, and what was refused and why."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from schemas.columns import (
-    AS_OF_DATE,
-    CUSTOMER_ID,
-    DELIVERY_ID,
-    EVENT_DATE,
-    FEED,
-    FILE,
-    RAILS,
-    SOURCE,
-    amount_minor,
-    count,
-)
-from schemas.feeds import CUSTOMERS, TRANSACTIONS, Feed
+from schemas.columns import AS_OF_DATE, DELIVERY_ID, EVENT_DATE, FEED, FILE, SOURCE
+from schemas.customer_daily import CUSTOMER_DAILY, DEVICE_DAILY, FAMILIES
+from schemas.feeds import DEVICES, FEEDS, TRANSACTIONS, Feed
+from schemas.identity import CONTACT_LINKS, IDENTITY_LINKS, IDENTITY_LINKS_STATE
 from schemas.table import Column, Table
-
-# Which product counts towards which family of the customer's life; spec §3.
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "recharge": ("recharge",),
-    "bill": ("bill_payment",),
-    "transfer": ("p2p_transfer",),
-    "merchant": ("p2m_payment", "b2b_payment"),
-    "marketplace": ("marketplace_order",),
-    "wallet": ("wallet_load",),
-}
 
 IS_IMPLIED = Column(
     name="is_implied",
@@ -48,7 +29,22 @@ SOURCE_ROWS = Column(
 )
 
 
-def _postings(feed: Feed, *extra: Column) -> Table:
+ROW_HASH = Column(
+    name="row_hash",
+    type="bigint",
+    about="Hash of the feed's columns; settles ties between versions of one time.",
+    nullable=False,
+)
+
+# Feeds of which core.<feed>_state keeps the newest row of each thing, and what tells the things apart.
+FOLDED: dict[str, tuple[str, ...]] = {
+    **{feed.name: feed.key for feed in FEEDS.values() if feed.kind == "states"},
+    DEVICES.name: ("device_id",),
+}
+
+
+def _postings(feed: Feed) -> Table:
+    extra = (*([IS_IMPLIED] if feed.takes_states else []), *([ROW_HASH] if feed.name in FOLDED else []))
     return Table(
         name=f"core.{feed.name}",
         row=feed.row,
@@ -61,17 +57,21 @@ def _postings(feed: Feed, *extra: Column) -> Table:
     )
 
 
-ROW_HASH = Column(
-    name="row_hash",
-    type="bigint",
-    about="Hash of the feed's columns; settles ties between versions of one time.",
-    nullable=False,
-)
+def _state(feed: Feed) -> Table:
+    return Table(
+        name=f"core.{feed.name}_state",
+        row=f"{feed.row}: the newest known on the date",
+        kind="snapshot",
+        key=FOLDED[feed.name],
+        owner="lake",
+        keep="8 years",
+        columns=(AS_OF_DATE, *feed.columns, ROW_HASH),
+        may_be_empty=True,
+    )
 
-POSTED = {
-    TRANSACTIONS.name: _postings(TRANSACTIONS, IS_IMPLIED),
-    CUSTOMERS.name: _postings(CUSTOMERS, ROW_HASH),
-}
+
+POSTED = {feed.name: _postings(feed) for feed in FEEDS.values()}
+STATES = {name: _state(FEEDS[name]) for name in FOLDED}
 
 # Where each transaction stands; computed when it is read, so it is in no catalogue.
 TRANSACTIONS_LATEST = replace(
@@ -80,17 +80,6 @@ TRANSACTIONS_LATEST = replace(
     row="one transaction, by its newest posting",
     kind="snapshot",
     key=("transaction_id",),
-)
-
-CUSTOMERS_STATE = Table(
-    name="core.customers_state",
-    row="one customer, in the newest version known on the date",
-    kind="snapshot",
-    key=CUSTOMERS.key,
-    owner="lake",
-    keep="8 years",
-    columns=(AS_OF_DATE, *CUSTOMERS.columns, ROW_HASH),
-    may_be_empty=True,
 )
 
 QUARANTINE = Table(
@@ -137,74 +126,15 @@ QUARANTINE = Table(
     ),
 )
 
-CUSTOMER_DAILY = Table(
-    name="core.customer_daily",
-    row="what one night told about one customer on one event date",
-    kind="log",
-    key=("as_of_date", "customer_id", "event_date"),
-    owner="lake",
-    keep="8 years",
-    columns=(
-        AS_OF_DATE,
-        CUSTOMER_ID.required(),
-        EVENT_DATE,
-        Column(
-            name="is_active",
-            type="boolean",
-            about="The customer did something on the date: paid, or used the app in the foreground.",
-            nullable=False,
-        ),
-        Column(
-            name="is_transacting",
-            type="boolean",
-            about="At least one payment that the customer started on the date succeeded, then or later.",
-            nullable=False,
-        ),
-        Column(
-            name="registered_at",
-            type="timestamp",
-            about="Earliest registration time told tonight.",
-            unit="UTC",
-        ),
-        *(
-            column
-            for family, products in FAMILIES.items()
-            for column in (
-                count(f"{family}_count", f"Successful debits of {' or '.join(products)}."),
-                amount_minor(f"{family}_amount_minor", f"Their sum: successful debits of {' or '.join(products)}."),
-                Column(
-                    name=f"{family}_last_at",
-                    type="timestamp",
-                    about=f"Time of the newest successful debit of {' or '.join(products)}.",
-                    unit="UTC",
-                ),
-            )
-        ),
-        *(
-            column
-            for rail in RAILS
-            for column in (
-                count(f"rail_{rail}_count", f"Successful debits over {rail}."),
-                amount_minor(f"rail_{rail}_amount_minor", f"Their sum: successful debits over {rail}."),
-            )
-        ),
-        count("pending_count", "Debits told to be pending."),
-        count("failed_count", "Debits told to have failed."),
-        count("reversed_count", "Debits told to be reversed, on the date of the reversal."),
-        amount_minor("reversed_amount_minor", "Sum of the debits reversed."),
-        count("received_count", "Successful credits."),
-        amount_minor("received_amount_minor", "Sum of the successful credits."),
-        amount_minor("largest_transfer_minor", "Largest successful p2p_transfer sent, reversed ones included."),
-        *(
-            Column(
-                name=f"{status}_last_at",
-                type="timestamp",
-                about=f"Time of the newest debit told to be {status}.",
-                unit="UTC",
-            )
-            for status in ("pending", "failed", "reversed")
-        ),
-    ),
+TABLES = (
+    *POSTED.values(),
+    QUARANTINE,
+    *STATES.values(),
+    IDENTITY_LINKS,
+    IDENTITY_LINKS_STATE,
+    CONTACT_LINKS,
+    DEVICE_DAILY,
+    CUSTOMER_DAILY,
 )
 
-TABLES = (*POSTED.values(), QUARANTINE, CUSTOMERS_STATE, CUSTOMER_DAILY)
+__all__ = ["CUSTOMER_DAILY", "DEVICE_DAILY", "FAMILIES", "FOLDED", "POSTED", "QUARANTINE", "STATES", "TABLES"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from schemas import dues
 from schemas.columns import AS_OF_DATE, CUSTOMER_ID, amount_minor, count
-from schemas.core import FAMILIES
+from schemas.customer_daily import APP, BILL, CONTACT, DEVICE, FAMILIES
 from schemas.table import Column, Table
 
-# Families that are paid for, and with `any` those that have dates and masks. The app's come with its feed.
+# Families that are paid for, and those that have dates and masks.
 PAID_FAMILIES = (*FAMILIES, "transacting")
-ACTIVITIES = (*PAID_FAMILIES, "any")
+ACTIVITIES = (*PAID_FAMILIES, "app", "any")
 SAID = {
     **{family: f"a successful debit of {' or '.join(products)}" for family, products in FAMILIES.items()},
     "transacting": "a successful debit of any family",
+    "app": "use of the app in the foreground",
     "any": "activity of any kind",
 }
 
@@ -70,6 +74,8 @@ CUSTOMER_PROFILE = Table(
         count("received_count", "Successful credits, ever."),
         amount_minor("received_amount_minor", "Sum of the successful credits, ever."),
         amount_minor("largest_transfer_minor", "Largest successful p2p_transfer sent, reversed ones included."),
+        *(replace(column, about=f"{column.about.removesuffix('.')}, ever.") for column in (*APP, *DEVICE, *BILL)),
+        replace(CONTACT, about="Entries of the address book that are or were customers."),
     ),
     may_be_empty=True,
 )
@@ -152,4 +158,4 @@ RETENTION = Table(
     ),
 )
 
-TABLES = (CUSTOMER_PROFILE, RETENTION_COHORTS)
+TABLES = (CUSTOMER_PROFILE, RETENTION_COHORTS, *dues.TABLES)

@@ -12,6 +12,12 @@ PROVENANCE = (
     DELIVERY_ID,
     FILE,
     Column(
+        name="delivered_date",
+        type="date",
+        about="The date that the delivery bears; null for a dump.",
+        provenance=True,
+    ),
+    Column(
         name="position",
         type="bigint",
         about="Row index in a Parquet file; null for text.",

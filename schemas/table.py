@@ -14,7 +14,7 @@ from typing import Literal
 Privacy = Literal["none", "pseudonym", "personal", "third_party"]
 Erasure = Literal["delete", "blank", "keep"]
 Kind = Literal["log", "snapshot"]
-Layer = Literal["raw", "core", "mart", "ops"]
+LAYERS = ("raw", "core", "mart", "ops", "restricted")
 
 PARTITION = "as_of_date"
 NAME = re.compile(r"^[a-z][a-z0-9_]*$")
@@ -110,10 +110,9 @@ def lint(tables: Sequence[Table]) -> list[str]:
 
 def _table_faults(table: Table) -> list[str]:
     names = table.column_names
-    layers = ("raw", "core", "mart", "ops")
     is_personal = any(column.privacy in ("personal", "third_party", "pseudonym") for column in table.columns)
     rules = {
-        f"layer is not one of {', '.join(layers)}": table.layer not in layers,
+        f"layer is not one of {', '.join(LAYERS)}": table.layer not in LAYERS,
         "name is not lower_snake": not NAME.match(table.short_name),
         "no sentence about its row": len(table.row) < len("one customer"),
         "no owner": not table.owner,

@@ -8,7 +8,7 @@ import typer
 
 import conf
 from conf.errors import hint
-from jobs.cli.options import AsOf, Debug, Env, First, Last, Quiet, ledger_of, refuse_backwards
+from jobs.cli.options import AsOf, Debug, Env, First, Last, NextNight, Quiet, ledger_of, refuse_backwards
 from jobs.errors import Usage
 from jobs.pipeline import STAGES
 from jobs.progress import progress_for
@@ -53,6 +53,23 @@ def backfill(
 
     carry_out(settings, first, last, reason=reason.strip(), until=until, progress=progress)
     progress.note(f"{first} to {last}: done. `clm status --date {last}` shows what is published.")
+
+
+def land(
+    source: Annotated[str, typer.Option("--source", help="A source with cadence = continuous.", show_default=False)],
+    date: NextNight = None,
+    env: Env = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Land what has come of a continuous source between nights. The night lands it again with what comes until then."""
+    settings = conf.load(env)
+    progress = progress_for(quiet=quiet)
+
+    from jobs.between_nights import land as carry_out
+
+    night, deliveries = carry_out(settings, source, date, progress=progress)
+    progress.note(f"{source}: {deliveries} deliveries landed for the night of {night}.")
 
 
 def repair(env: Env = None, quiet: Quiet = False, debug: Debug = False) -> None:

@@ -34,6 +34,7 @@ def _day_option(*names: str, about: str) -> Any:
 
 AsOf = Annotated[date, _day_option("--date", about="The as-of date: the night that is meant.")]
 MaybeAsOf = Annotated[date | None, _day_option("--date", about="The as-of date; default: the last published night.")]
+NextNight = Annotated[date | None, _day_option("--date", about="The night it is for; default: the next one.")]
 First = Annotated[date, _day_option("--from", about="The first date.")]
 Last = Annotated[date, _day_option("--to", about="The last date, included.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON Lines on stdout.")]

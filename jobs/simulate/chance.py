@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 @dataclass(frozen=True)
 class Chance:
-    """Draws for the rows of a frame that are told apart by the columns `keys`.
+    """Draws for the rows of a frame that are told apart by the columns `keys`; any SQL text can be a key.
 
     Draws for different purposes are independent; the same purpose is the same draw.
     """
@@ -24,46 +24,66 @@ class Chance:
     seed: int
     keys: tuple[str, ...]
 
-    def uniform(self, purpose: str) -> Column:
-        """Between 0 and 1, neither included."""
-        return F.expr(self._draw(purpose))
-
-    def happens(self, purpose: str, share: float) -> Column:
-        return F.expr(f"{self._draw(purpose)} < {float(share)}D")
-
-    def whole(self, purpose: str, least: int, most: int) -> Column:
-        """An int from `least` to `most`, both included."""
-        return F.expr(f"cast(floor({self._draw(purpose)} * {most - least + 1}) + {least} as int)")
-
-    def exponential(self, purpose: str) -> Column:
-        """With mean 1."""
-        return F.expr(f"-ln({self._draw(purpose)})")
-
-    def normal(self, purpose: str) -> Column:
-        return normal(self._draw(purpose))
-
-    def choose(self, purpose: str, weights: Mapping[str, float]) -> Column:
-        return choose(self._draw(purpose), weights)
-
-    def _draw(self, purpose: str) -> str:
+    def draw(self, purpose: str) -> str:
+        """SQL text of a number between 0 and 1, neither included."""
         salt = int.from_bytes(hashlib.sha256(f"{self.seed}/{purpose}".encode()).digest()[:6])
         bits = f"shiftrightunsigned(xxhash64({salt}L, {', '.join(self.keys)}), 12)"
         return f"(({bits} + 0.5D) * {2.0**-52}D)"
 
+    def chance(self, purpose: str, share: float) -> str:
+        """SQL text that is true for such a share."""
+        return f"({self.draw(purpose)} < {float(share)}D)"
 
-def normal(draw: str) -> Column:
+    def number(self, purpose: str, least: int, most: int) -> str:
+        """SQL text of an int from `least` to `most`, both included."""
+        return f"cast(floor({self.draw(purpose)} * {most - least + 1}) + {least} as int)"
+
+    def wait(self, purpose: str) -> str:
+        """SQL text of an exponential draw with mean 1."""
+        return f"(-ln({self.draw(purpose)}))"
+
+    def one_of(self, purpose: str, weights: Mapping[str, float] | Mapping[str, str]) -> str:
+        return one_of(self.draw(purpose), weights)
+
+    def uniform(self, purpose: str) -> Column:
+        return F.expr(self.draw(purpose))
+
+    def happens(self, purpose: str, share: float) -> Column:
+        return F.expr(self.chance(purpose, share))
+
+    def whole(self, purpose: str, least: int, most: int) -> Column:
+        return F.expr(self.number(purpose, least, most))
+
+    def exponential(self, purpose: str) -> Column:
+        return F.expr(self.wait(purpose))
+
+    def normal(self, purpose: str) -> Column:
+        return F.expr(normal(self.draw(purpose)))
+
+    def choose(self, purpose: str, weights: Mapping[str, float]) -> Column:
+        return F.expr(self.one_of(purpose, weights))
+
+
+def normal(draw: str) -> str:
     """Of a draw, one with mean 0 and deviation 1: Tukey's lambda, which needs no second draw and no cosine."""
-    return F.expr(f"(pow({draw}, 0.135D) - pow(1 - {draw}, 0.135D)) / 0.1975D")
+    return f"((pow({draw}, 0.135D) - pow(1 - {draw}, 0.135D)) / 0.1975D)"
 
 
-def choose(draw: str, weights: Mapping[str, float] | Mapping[str, str]) -> Column:
-    """The name into whose part of the summed weights a draw falls.
+def one_of(draw: str, weights: Mapping[str, float] | Mapping[str, str]) -> str:
+    """SQL text of the name into whose part of the summed weights a draw falls.
 
     A draw is SQL text, so the name of a column too; so is a weight that differs from row to row.
     """
     *limits, total = accumulate((f"{weight}" for weight in weights.values()), "{} + {}".format)
+    if all(isinstance(weight, int | float) for weight in weights.values()):
+        # Sums of constants are made here: they would be made anew for every row.
+        *limits, total = (f"{float(limit)}D" for limit in accumulate(map(float, weights.values())))
     *names, last = weights
     chosen = f"'{last}'"
     for name, limit in zip(reversed(names), reversed(limits), strict=True):
         chosen = f"if({draw} * ({total}) < {limit}, '{name}', {chosen})"
-    return F.expr(chosen)
+    return chosen
+
+
+def choose(draw: str, weights: Mapping[str, float] | Mapping[str, str]) -> Column:
+    return F.expr(one_of(draw, weights))

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 DAY = 86_400
 # The simulated app lives in Asia/Kolkata, which has no summer time.
 OFFSET = "+05:30"
+AHEAD = 19_800
 
 
 def day_of(seconds: Column) -> Column:

@@ -11,13 +11,14 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.simulate.clock import OFFSET, instant, wall_clock
+from jobs.simulate.clock import AHEAD, OFFSET, instant, wall_clock
 from jobs.simulate.plan import Format, Source
 
 log = logging.getLogger("clm")
@@ -47,23 +48,59 @@ TASKS = 8
 DAYS_PER_TASK = 32
 
 
-def as_delivered(frame: DataFrame, source: Source, file_format: Format) -> list[Column]:
+def as_delivered(
+    frame: DataFrame,
+    source: Source,
+    file_format: Format,
+    sent_as: Mapping[str, str] | None = None,
+    also: Mapping[str, str] | None = None,
+) -> list[Column]:
     """The columns of a file of the source, from a frame whose times are wall-clock seconds.
 
-    Text formats carry every value as it was sent, `<column>_text` instead of a time where there is one; Parquet
-    carries the declared types.
+    Text formats carry every value as it was sent, `<column>_text` instead of what cannot be read; Parquet carries the
+    declared types. Where the source says so (`paths`), values stand in objects, and times are those of Greenwich.
     """
+    held = set(frame.columns)
 
-    def column(name: str, declared: str) -> Column:
-        value = F.col(name)
+    def value(name: str, declared: str) -> Column:
+        column = F.col((sent_as or {}).get(name, name))
         if file_format == "parquet":
-            return instant(value) if declared == "timestamp" else value.cast(declared)
-        if declared != "timestamp":
-            return value
-        moment = wall_clock(value) if file_format == "csv" else F.concat(wall_clock(value, "T"), F.lit(OFFSET))
-        return F.coalesce(F.col(f"{name}_text"), moment) if f"{name}_text" in frame.columns else moment
+            return instant(column) if declared == "timestamp" else column.cast(declared)
+        if declared == "timestamp":
+            column = _moment(column, file_format, in_greenwich="fraction" in held)
+        if f"{name}_text" in held:
+            column = F.coalesce(F.col(f"{name}_text"), column.cast("string"))
+        return column
 
-    return [column(name, declared).alias(name) for name, declared in source.columns.items()]
+    values = {name: value(name, declared) for name, declared in source.columns.items() if name != "properties"}
+    if not source.paths:
+        return [column.alias(name) for name, column in values.items()]
+    tree: dict[str, Any] = {}
+    for name, column in values.items():
+        _place(tree, source.paths.get(name, name), column)
+    for name, path in (also or {}).items():
+        _place(tree, path, F.col(name))
+    return [_nested(branch).alias(name) for name, branch in tree.items()]
+
+
+def _moment(seconds: Column, file_format: Format, *, in_greenwich: bool) -> Column:
+    if in_greenwich:
+        fraction = F.lpad(F.col("fraction").cast("string"), 3, "0")
+        return F.concat(wall_clock(seconds - F.lit(AHEAD), "T"), F.lit("."), fraction, F.lit("Z"))
+    return wall_clock(seconds) if file_format == "csv" else F.concat(wall_clock(seconds, "T"), F.lit(OFFSET))
+
+
+def _place(tree: dict[str, Any], path: str, column: Column) -> None:
+    *objects, last = path.split(".")
+    for name in objects:
+        tree = tree.setdefault(name, {})
+    tree[last] = column
+
+
+def _nested(branch: Any) -> Column:
+    if isinstance(branch, Column):
+        return branch
+    return F.struct(*(_nested(below).alias(name) for name, below in branch.items()))
 
 
 def write_days(
@@ -73,38 +110,45 @@ def write_days(
     dates: Sequence[date],
     file_format: Format,
     folder: Path,
-) -> dict[date, Path]:
-    """Write `columns` of a frame, one file per `delivery_date`, into an empty folder; dates without rows have none.
+) -> dict[str, Path]:
+    """Write `columns` of a frame, one file per delivery, into an empty folder; dates without rows have none.
 
-    Every row's delivery date is one of the consecutive `dates`. Rows lie in the order of the columns `order`,
-    whatever the number of cores and partitions.
+    A delivery is named after its `delivery_date`; a second one of the same date (`delivery_nth` 2) ends in -2. Every
+    row's delivery date is one of the consecutive `dates`. Rows lie in the order of the columns `order`, whatever the
+    number of cores and partitions.
     """
     tasks = min(len(dates), max(TASKS, math.ceil(len(dates) / DAYS_PER_TASK)))
     task = F.pmod(F.datediff("delivery_date", F.lit(dates[0])), F.lit(tasks))
+    named = F.col("delivery_date").cast("string")
+    if "delivery_nth" in frame.columns:
+        named = F.when(F.col("delivery_nth") > 1, F.concat(named, F.lit("-"), "delivery_nth")).otherwise(named)
     (
-        frame.repartitionById(tasks, task)
-        .sortWithinPartitions("delivery_date", *order)
-        .select(F.col("delivery_date").alias("_day"), *columns)
+        frame.withColumn("_named", named)
+        .repartitionById(tasks, task)
+        .sortWithinPartitions("_named", *order)
+        .select(F.col("_named").alias("_day"), *columns)
         .write.partitionBy("_day")
         .format(WRITER[file_format])
         .options(**OPTIONS[file_format])
         .save(f"file://{folder.absolute()}")
     )
-    return {date.fromisoformat(path.parent.name.removeprefix("_day=")): path for path in folder.glob("_day=*/part-*")}
+    return {path.parent.name.removeprefix("_day="): path for path in folder.glob("_day=*/part-*")}
 
 
-def deliver(files: Mapping[date, Path], dates: Iterable[date], source: str, file_format: Format, out: Path) -> None:
-    """Make a delivery of each date, by moving its file; a date without a file is empty on purpose."""
-    for day in dates:
-        folder = out / source / day.isoformat()
+def deliver(files: Mapping[str, Path], dates: Iterable[date], source: str, file_format: Format, out: Path) -> int:
+    """Make a delivery of each file, by moving it; a date without one is empty on purpose. Returns how many there are."""
+    names = sorted({*files, *(day.isoformat() for day in dates)})
+    for name in names:
+        folder = out / source / name
         folder.mkdir(parents=True)
         entries = []
-        if day in files:
+        if name in files:
             part = folder / f"part-0001.{SUFFIX[file_format]}"
-            place(files[day], part, file_format)
+            place(files[name], part, file_format)
             entries.append(_entry(part, file_format))
-        _write_manifest(folder, source, day, entries)
-        log.info("%s %s: delivered %d rows", source, day, sum(entry["rows"] for entry in entries))
+        write_manifest(folder, source, name, entries)
+        log.info("%s %s: delivered %d rows", source, name, sum(entry["rows"] for entry in entries))
+    return len(names)
 
 
 def place(file: Path, target: Path, file_format: Format) -> None:
@@ -139,14 +183,16 @@ def _rows(path: Path, file_format: Format) -> int:
     return count - 1 if file_format == "csv" else count
 
 
-def _write_manifest(folder: Path, source: str, day: date, files: list[dict[str, str | int]]) -> None:
+def write_manifest(folder: Path, source: str, name: str, files: Sequence[Mapping[str, str | int]]) -> None:
+    """Of the delivery `name`: its date, and -n for the n-th of that date."""
+    day, nth = name[:10], name[11:] or "1"
     manifest = {
         "format": "clm-delivery-1",
         "source": source,
-        "date": day.isoformat(),
-        "delivery_id": f"{source}-{day.isoformat()}-1",
+        "date": day,
+        "delivery_id": f"{source}-{day}-{nth}",
         "replaces": None,
-        "files": files,
+        "files": list(files),
     }
     # Written aside and renamed: a reader never sees half a manifest.
     aside = folder / ".manifest.json"

@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
-from jobs.simulate.chance import Chance
-from jobs.simulate.clock import DAY, at
+from jobs.simulate import billing, life
+from jobs.simulate.chance import Chance, normal, one_of
+from jobs.simulate.clock import DAY
 from jobs.simulate.plan import Simulation
+from jobs.simulate.worlds import TRAIT_SHARE, WORLDS
 
 # So many had registered before the first day, evenly over the days before it; the others come at a falling rate.
 KNOWN_SHARE = 0.5
 KNOWN_DAYS = 240
 ARRIVAL_DAYS = 60.0
 
-# Payments per day of a fresh customer: median and deviation of the logarithm (heavy tail), and the most there can be.
-MEDIAN_RATE = 0.35
+# Most pay at once; some register and never pay.
+FIRST_DAY_SHARE, MOST_DAYS_TO_BEGIN = 0.7, 4
+DORMANT_SHARE = 0.06
+
+# Payments per day of a fresh customer beside bills and the own plan: median and deviation of the logarithm (heavy
+# tail), and the most there can be.
+MEDIAN_RATE = 0.26
 RATE_SIGMA = 1.1
-MOST_RATE = 12.0
+MOST_RATE = 10.0
 
-# A constant chance, per active day, that one who could ever send money starts to.
-SENDER_SHARE = 0.75
-SENDING_PER_ACTIVE_DAY = 0.08
-
-# Chance per day of leaving; whoever sends money by day 30 leaves more slowly from then on.
-LEAVING_PER_DAY = 1 / 110
-SENDER_LEAVING_PER_DAY = LEAVING_PER_DAY / 4
-SETTLED_AGE = 30
+# Visits to the app per day in which nothing is paid, beside the payments: a median and a deviation of its own.
+MEDIAN_VISITS = 0.62
+VISITS_SIGMA = 0.9
+MOST_VISITS = 12.0
 
 # Shares of customers who ever take to something, and after how many days on average.
 HABITS = {
-    "bill": (0.45, 20.0),
-    "merchant": (0.55, 25.0),
-    "wallet": (0.20, 30.0),
-    "market": (0.15, 40.0),
-    "business": (0.02, 10.0),
+    "bill": (0.42, 20.0),
+    "merchant": (0.42, 25.0),
+    "wallet": (0.10, 30.0),
+    "market": (0.10, 40.0),
+    "business": (0.01, 10.0),
 }
+# The plan for the own mobile, in days; who pays little else takes the short one and comes back for it each month.
+PLANS = {"28": 0.65, "56": 0.20, "84": 0.15}
+LEAST_RATE_FOR_LONG_PLANS = 0.5
+
+# Every 40th customer gives the phone number up, and the next one has it later.
+HANDED_ON_EVERY, GIVER, TAKER = 40, 7, 8
 
 LANGUAGES = {"hi": 44, "en": 14, "bn": 8, "mr": 7, "te": 7, "ta": 6, "gu": 5, "kn": 4, "or": 3, "ml": 2}
 CITY_TIERS = {"tier_1": 30, "tier_2": 30, "tier_3": 40}
@@ -61,67 +69,105 @@ OPERATORS = {"operator_1": 38, "operator_2": 34, "operator_3": 20, "operator_4":
 def people(spark: SparkSession, simulation: Simulation) -> DataFrame:
     """One row per customer, by `number` from 0; a person does not depend on how many there are, nor on the last day.
 
-    `_day` columns are day numbers, `_at` wall-clock seconds, `<habit>_age` and `send_age` days since registration;
-    null is never.
+    `_day` columns are day numbers, `_at` wall-clock seconds, `<habit>_age` and the ages of `life.with_lives` days since
+    `begin_day`, the day of the first payment; null is never.
     """
     draw = Chance(simulation.seed, ("number",))
-    first_day = F.lit(simulation.first_day)
-    came_before = first_day - draw.whole("came before", 1, KNOWN_DAYS)
-    came_after = first_day + F.floor(draw.exponential("came after") * F.lit(ARRIVAL_DAYS))
-    is_known = draw.happens("known", KNOWN_SHARE)
+    world = WORLDS[simulation.world]
+    rate = f"{MEDIAN_RATE}D * exp({normal(draw.draw('rate'))} * {RATE_SIGMA}D)"
+    visits = f"{MEDIAN_VISITS}D * exp({normal(draw.draw('visits'))} * {VISITS_SIGMA}D)"
+    begins_after = f"if({draw.chance('begins at once', FIRST_DAY_SHARE)}, 0, "
+    begins_after += f"{draw.number('days to begin', 1, MOST_DAYS_TO_BEGIN)})"
     who = (
         spark.range(simulation.customers)
-        .withColumnRenamed("id", "number")
-        .select(
-            "number",
-            F.concat(F.lit("U"), F.lpad(F.col("number").cast("string"), 9, "0")).alias("user_id"),
-            F.when(is_known, came_before).otherwise(came_after).cast("int").alias("registered_day"),
-            draw.whole("registered second", 6 * 3600, DAY - 1).alias("registered_second"),
-            F.least(F.lit(MEDIAN_RATE) * F.exp(draw.normal("rate") * F.lit(RATE_SIGMA)), F.lit(MOST_RATE)).alias(
-                "rate"
-            ),
-            *(_habit_age(draw, name, share, days).alias(f"{name}_age") for name, (share, days) in HABITS.items()),
+        .selectExpr(
+            "id as number",
+            "concat('U', lpad(cast(id as string), 9, '0')) as user_id",
+        )
+        .selectExpr(
+            "*",
+            f"{_registered_day(simulation, 'number')} as registered_day",
+            f"{_registered_second(simulation, 'number')} as registered_second",
+            f"{draw.chance('trait', TRAIT_SHARE)} as has_trait",
+            f"{rate} as plain_rate",
+            f"least({visits}, {MOST_VISITS}D) as visits",
+            f"{begins_after} as begins_after",
+            f"{draw.chance('dormant', DORMANT_SHARE)} as is_dormant",
+            f"{draw.draw('plan')} as plan_draw",
+            f"{draw.chance('night', 0.06)} as is_night_user",
+            f"{draw.draw('operator')} as operator_draw",
+        )
+        .selectExpr(
+            "* except (plain_rate, begins_after, plan_draw, operator_draw)",
+            f"least(plain_rate * if(has_trait, {world.trait_rate}D, 1D), {MOST_RATE}D) as rate",
+            f"cast(if(plain_rate < {LEAST_RATE_FOR_LONG_PLANS}D, '28', {one_of('plan_draw', PLANS)}) as int) as own_plan",
+            f"{one_of('operator_draw', OPERATORS)} as operator",
+            "cast(registered_day + begins_after as int) as begin_day",
+            f"cast(registered_day as bigint) * {DAY} + registered_second as registered_at",
+            *(_habit_age(draw, name, share, days) for name, (share, days) in HABITS.items()),
         )
     )
-    registered_at = at(F.col("registered_day"), F.col("registered_second"))
-    return who.withColumns({"send_age": _send_age(draw), "registered_at": registered_at}).withColumns(
-        {
-            "leaving_age": _leaving_age(draw, F.col("send_age")),
-            "deleted_at": _later(draw, "deleted", 0.01, 150.0),
-            "kyc_at": _later(draw, "kyc", 0.35, 40.0),
-            "language_at": _later(draw, "language", 0.03, 60.0),
-            "new_device_at": _later(draw, "new device", 0.20, 120.0),
-            "language": draw.choose("language", LANGUAGES),
-            "later_language": draw.choose("later language", LANGUAGES),
-            "city_tier": draw.choose("city tier", CITY_TIERS),
-            "region": draw.choose("region", REGIONS),
-            "operator": draw.choose("operator", OPERATORS),
-        }
+    lives = life.with_lives(billing.with_billers(who, draw), simulation.seed, world)
+    return lives.selectExpr(
+        "*",
+        # Not before there has been something to delete.
+        f"cast({_later(draw, 'deleted', 0.01, 150.0)} + {(MOST_DAYS_TO_BEGIN + 1) * DAY} as bigint) as deleted_at",
+        f"{_later(draw, 'new device', 0.20, 120.0)} as new_device_at",
     )
 
 
-def _habit_age(draw: Chance, name: str, share: float, mean_days: float) -> Column:
-    age = F.floor(draw.exponential(f"{name} age") * F.lit(mean_days)).cast("int")
-    return F.when(draw.happens(name, share), age)
+def with_profiles(people: DataFrame, simulation: Simulation) -> DataFrame:
+    """Adds what only the customers feed tells of them: what stands in their profile, and when it changes."""
+    draw = Chance(simulation.seed, ("number",))
+    named = {"language": LANGUAGES, "later_language": LANGUAGES, "city_tier": CITY_TIERS, "region": REGIONS}
+    return people.selectExpr(
+        "*",
+        f"{_later(draw, 'kyc', 0.35, 40.0)} as kyc_at",
+        f"{_later(draw, 'language', 0.03, 60.0)} as language_at",
+        f"{_phone_at(simulation)} as phone_at",
+        f"{_has_taken_over(simulation)} as has_taken_over",
+        f"{draw.chance('has email', 0.45)} as has_email",
+        *(f"{draw.draw(name)} as {name}_draw" for name in named),
+    ).selectExpr("*", *(f"{one_of(f'{name}_draw', weights)} as {name}" for name, weights in named.items()))
 
 
-def _send_age(draw: Chance) -> Column:
-    """A constant chance per active day, in days: a share rate / (1 + rate) of the days is active."""
-    active_share = F.col("rate") / (1 + F.col("rate"))
-    age = F.least(F.ceil(draw.exponential("send age") / (active_share * F.lit(SENDING_PER_ACTIVE_DAY))), F.lit(100_000))
-    return F.when(draw.happens("sender", SENDER_SHARE), age.cast("int"))
+def _registered_day(simulation: Simulation, number: str) -> str:
+    """Of any customer: who takes over a number has to know when it was given up."""
+    draw = Chance(simulation.seed, (number,))
+    came_before = f"{simulation.first_day} - {draw.number('came before', 1, KNOWN_DAYS)}"
+    came_after = f"{simulation.first_day} + cast(floor({draw.wait('came after')} * {ARRIVAL_DAYS}D) as int)"
+    return f"if({draw.chance('known', KNOWN_SHARE)}, {came_before}, {came_after})"
 
 
-def _leaving_age(draw: Chance, send_age: Column) -> Column:
-    """The age, in days, of the last payment: the risk is constant up to SETTLED_AGE, and constant again after it."""
-    spent = draw.exponential("leaving")
-    later = F.when(send_age <= SETTLED_AGE, F.lit(SENDER_LEAVING_PER_DAY)).otherwise(F.lit(LEAVING_PER_DAY))
-    left_over = spent - F.lit(SETTLED_AGE * LEAVING_PER_DAY)
-    age = F.when(left_over <= 0, spent / F.lit(LEAVING_PER_DAY)).otherwise(F.lit(SETTLED_AGE) + left_over / later)
-    return F.floor(age).cast("int")
+def _registered_second(simulation: Simulation, number: str) -> str:
+    return Chance(simulation.seed, (number,)).number("registered second", 6 * 3600, DAY - 1)
 
 
-def _later(draw: Chance, name: str, share: float, mean_days: float) -> Column:
+def _habit_age(draw: Chance, name: str, share: float, mean_days: float) -> str:
+    age = f"cast(floor({draw.wait(f'{name} age')} * {mean_days}D) as int)"
+    return f"if({draw.chance(name, share)}, {age}, null) as {name}_age"
+
+
+def _later(draw: Chance, name: str, share: float, mean_days: float) -> str:
     """A wall-clock second at least a minute after registration, for a share of the customers."""
-    seconds = F.floor(draw.exponential(f"{name} at") * F.lit(mean_days * DAY)) + 60
-    return F.when(draw.happens(f"{name} ever", share), F.col("registered_at") + seconds)
+    seconds = f"cast(floor({draw.wait(f'{name} at')} * {mean_days * DAY}D) as bigint) + 60"
+    return f"if({draw.chance(f'{name} ever', share)}, registered_at + {seconds}, null)"
+
+
+def _given_up_at(simulation: Simulation, number: str) -> str:
+    draw = Chance(simulation.seed, (number,))
+    registered_at = f"cast({_registered_day(simulation, number)} as bigint) * {DAY}"
+    return f"({registered_at} + {2 * DAY} + cast(floor({draw.wait('given up at')} * {20.0 * DAY}D) as bigint))"
+
+
+def _phone_at(simulation: Simulation) -> str:
+    """When another phone number was taken: of some, and of everyone whose number is handed on."""
+    some = _later(Chance(simulation.seed, ("number",)), "phone", 0.03, 120.0)
+    is_giver = f"pmod(number, {HANDED_ON_EVERY}) = {GIVER}"
+    return f"if({is_giver}, {_given_up_at(simulation, 'number')}, {some})"
+
+
+def _has_taken_over(simulation: Simulation) -> str:
+    """Registered with the number that the customer before gave up more than ten days earlier."""
+    given_up_at = _given_up_at(simulation, "(number - 1)")
+    return f"pmod(number, {HANDED_ON_EVERY}) = {TAKER} and registered_at > {given_up_at} + {10 * DAY}"

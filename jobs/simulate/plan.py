@@ -15,7 +15,17 @@ from jobs.errors import Usage
 Format = Literal["csv", "jsonl", "parquet"]
 
 # Which packaged source delivers a feed of the simulated app.
-SOURCE_OF = {"customers": "customers", "transactions": "payments"}
+SOURCE_OF = {
+    "customers": "customers",
+    "transactions": "payments",
+    "app_events": "app_events",
+    "devices": "devices",
+    "contacts": "contacts",
+    "consents": "consents",
+    "bills": "bills",
+    "campaign_feedback": "campaign_feedback",
+}
+WORLDS = ("causal", "keen", "hidden")
 
 # Shares of `Mess` of which a payment has at most one.
 KINDS = ("late", "very_late", "touched", "duplicate", "broken", "changed", "early")
@@ -41,7 +51,10 @@ class Mess:
     early: float = 0.0005  # five past midnight, already in the delivery of the day before
     pending_first: float = 0.03  # pending at first, its outcome the same day or up to two days later
     failed: float = 0.05
-    reversed: float = 0.003  # of successful debits, 1 to 12 days later
+    reversed: float = 0.003  # of successful debits, 1 to 12 days later; thrice as many of recharges and bills
+    unknown: float = 0.002  # of app events: not in the tracking plan
+    skewed: float = 0.03  # of devices: their clock is wrong
+    odd: float = 0.005  # accepted though odd: bills paid before they were issued, consents that end before they begin
 
     @classmethod
     def none(cls) -> Mess:
@@ -64,6 +77,7 @@ class Simulation:
     format: Format | None = None
     feeds: tuple[str, ...] = tuple(SOURCE_OF)
     mess: Mess = field(default_factory=Mess)
+    world: str = "causal"
 
     @property
     def first_day(self) -> int:
@@ -78,7 +92,8 @@ class Simulation:
         return tuple(self.first + timedelta(days=n) for n in range(self.last_day - self.first_day + 1))
 
     def format_of(self, source: Source) -> Format:
-        return self.format or source.format
+        # What stands deeper in a line cannot be told in another format.
+        return source.format if source.paths else self.format or source.format
 
     def check(self) -> None:
         """Raise Usage, in one sentence, if this cannot be told."""
@@ -88,6 +103,8 @@ class Simulation:
             raise Usage(f"The last day {self.last} is before the first day {self.first}; swap them.")
         if self.format is not None and self.format not in get_args(Format):
             raise Usage(f"Unknown format {self.format!r}; choose one of {', '.join(get_args(Format))}.")
+        if self.world not in WORLDS:
+            raise Usage(f"Unknown world {self.world!r}; choose one of {', '.join(WORLDS)}.")
         if not self.feeds:
             raise Usage(f"No feed is asked for; name at least one of {', '.join(SOURCE_OF)}.")
         for feed in self.feeds:
@@ -114,12 +131,14 @@ class Source:
     format: Format
     columns: Mapping[str, str]
     late_days: int
+    paths: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def packaged_source(feed: str) -> Source:
     name = SOURCE_OF[feed]
     declared = tomllib.loads((files("conf") / "sources" / f"{name}.toml").read_text(encoding="utf-8"))
-    return Source(name, declared["files"]["format"], declared["columns"], declared["late_days"])
+    paths = declared.get("paths", {})
+    return Source(name, declared["files"]["format"], declared["columns"], declared["late_days"], paths)
 
 
 @dataclass(frozen=True)

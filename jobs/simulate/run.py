@@ -6,6 +6,7 @@ import json
 import logging
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -13,34 +14,34 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.simulate import mess, registrations
 from jobs.simulate.deliver import as_delivered, deliver, place, write_days
-from jobs.simulate.payments import payments
+from jobs.simulate.feeds import FEEDS, Feed
 from jobs.simulate.people import people
 from jobs.simulate.plan import Simulation, Source, SourceSummary, Summary, packaged_source
 
 log = logging.getLogger("clm")
+
+AT_A_TIME = 2
 
 
 def simulate(spark: SparkSession, simulation: Simulation) -> Summary:
     """Write `<out>/<source>/<date>/` for every feed and date, and `<out>/truth/`.
 
     `truth/<source>/<date>.parquet` says of every delivered row what went wrong with it and which answer conform owes
-    it (`mess.TRUTH`, `registrations.TRUTH`); `truth/summary.json` counts. Raises Usage if it cannot be told.
+    it (`feeds.Feed.truth`); `truth/summary.json` counts. Raises Usage if it cannot be told.
     """
     simulation.check()
     truth = simulation.out / "truth"
     truth.mkdir(parents=True)
-    sources = {}
+    sources, deliveries = {}, 0
     for feed in simulation.feeds:
         source = packaged_source(feed)
         log.info("%s: simulating %d days of %d customers", source.name, len(simulation.dates), simulation.customers)
-        rows = _delivered(spark, simulation, source, feed)
-        order, told = _columns(feed)
-        _write_truth(rows, order, told, simulation, source)
-        _write(rows, order, simulation, source)
+        rows = FEEDS[feed].told(people(spark, simulation), simulation, source)
+        _write_truth(rows, FEEDS[feed], simulation, source)
+        deliveries += _write(rows, FEEDS[feed], simulation, source)
         sources[source.name] = _summary(spark, truth / source.name)
-    summary = Summary(len(simulation.dates), len(simulation.dates) * len(sources), sources)
+    summary = Summary(len(simulation.dates), deliveries, sources)
     (truth / "summary.json").write_text(json.dumps(_document(simulation, summary), indent=1) + "\n", encoding="utf-8")
     return summary
 
@@ -49,45 +50,36 @@ def simulate_deliveries(spark: SparkSession, simulation: Simulation) -> None:
     """The deliveries of `simulate` without the truth about them, in half the time."""
     simulation.check()
     simulation.out.mkdir(parents=True, exist_ok=True)
-    for feed in simulation.feeds:
+
+    def write(feed: str) -> None:
         source = packaged_source(feed)
-        order, _ = _columns(feed)
-        _write(_delivered(spark, simulation, source, feed), order, simulation, source)
+        _write(FEEDS[feed].told(people(spark, simulation), simulation, source), FEEDS[feed], simulation, source)
 
-
-def _columns(feed: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """By what rows of a feed are ordered in a file, and what is told of them."""
-    return (mess.ORDER, mess.TRUTH) if feed == "transactions" else (registrations.ORDER, registrations.TRUTH)
-
-
-def _delivered(spark: SparkSession, simulation: Simulation, source: Source, feed: str) -> DataFrame:
-    crowd = people(spark, simulation)
-    file_format = simulation.format_of(source)
-    if feed == "customers":
-        return registrations.delivered_versions(crowd, simulation, file_format)
-    return mess.delivered_payments(payments(crowd, simulation), simulation, file_format, source.late_days)
+    # While one feed's files are moved and counted, the next one is made.
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        list(pool.map(write, simulation.feeds))
 
 
 # The story is told once for the truth and once for the files: measured, storing the rows in between was no cheaper.
 
 
-def _write_truth(
-    rows: DataFrame, order: tuple[str, ...], told: tuple[str, ...], simulation: Simulation, source: Source
-) -> None:
+def _write_truth(rows: DataFrame, feed: Feed, simulation: Simulation, source: Source) -> None:
     truth = simulation.out / "truth" / source.name
     truth.mkdir()
-    columns = [F.col(name) for name in told]
+    columns = [F.col(name) for name in feed.truth]
     with _work_folder(simulation) as work:
-        for day, path in write_days(rows, columns, order, simulation.dates, "parquet", Path(work) / "truth").items():
+        told = rows.drop("delivery_nth")
+        files = write_days(told, columns, feed.order, simulation.dates, "parquet", Path(work) / "truth")
+        for day, path in files.items():
             place(path, truth / f"{day}.parquet", "parquet")
 
 
-def _write(rows: DataFrame, order: tuple[str, ...], simulation: Simulation, source: Source) -> None:
+def _write(rows: DataFrame, feed: Feed, simulation: Simulation, source: Source) -> int:
     file_format, dates = simulation.format_of(source), simulation.dates
-    columns = as_delivered(rows, source, file_format)
+    columns = as_delivered(rows, source, file_format, feed.sent_as, feed.also)
     with _work_folder(simulation) as work:
-        files = write_days(rows, columns, order, dates, file_format, Path(work) / "files")
-        deliver(files, dates, source.name, file_format, simulation.out)
+        files = write_days(rows, columns, feed.order, dates, file_format, Path(work) / "files")
+        return deliver(files, dates, source.name, file_format, simulation.out)
 
 
 def _work_folder(simulation: Simulation) -> tempfile.TemporaryDirectory[str]:
@@ -115,6 +107,7 @@ def _document(simulation: Simulation, summary: Summary) -> dict[str, object]:
         "first": simulation.first.isoformat(),
         "last": simulation.last.isoformat(),
         "seed": simulation.seed,
+        "world": simulation.world,
         "mess": asdict(simulation.mess),
         "days": summary.days,
         "deliveries": summary.deliveries,

@@ -13,6 +13,9 @@ from pydantic import ValidationError
 import conf
 
 ROOT = Path(__file__).parents[2]
+SHIPPED = [
+    *("app_events", "bills", "campaign_feedback", "consents", "contacts", "customers", "devices", "payments"),
+]
 PAYMENTS = (ROOT / "conf/sources/payments.toml").read_text(encoding="utf-8")
 
 Write = Callable[[dict[str, str]], dict[str, str]]
@@ -58,7 +61,7 @@ def test_what_is_shipped() -> None:
         "slices": ("first_product",),
     }
     assert settings.spark.master == "local[*]"
-    assert [source.name for source in settings.sources] == ["customers", "payments"]
+    assert [source.name for source in settings.sources] == SHIPPED
     assert settings.backfills == ()
 
 
@@ -100,7 +103,7 @@ def test_a_source_by_name_and_by_feed() -> None:
     settings = conf.load(environ={})
     assert settings.source("payments").feed == "transactions"
     assert settings.sources_of("transactions") == (settings.source("payments"),)
-    assert settings.sources_of("contacts") == ()
+    assert settings.sources_of("letters") == ()
     with pytest.raises(conf.ConfError, match=r"no source 'paymnts'; did you mean payments\?"):
         settings.source("paymnts")
 
@@ -151,7 +154,7 @@ def test_the_root_may_stand_in_a_file_and_the_environment_wins(overlay: Write, t
 def test_a_source_of_the_same_name_replaces_the_packaged_one_whole(overlay: Write) -> None:
     without_rail = PAYMENTS.replace('rail = "method"\n', "").replace("late_days = 7\n", "late_days = 1\n")
     settings = conf.load(environ=overlay({"sources/mine.toml": without_rail}))
-    assert [source.name for source in settings.sources] == ["customers", "payments"]
+    assert [source.name for source in settings.sources] == SHIPPED
     assert "rail" not in settings.source("payments").map
     assert settings.source("payments").late_days == 1
     assert settings.source("payments").location.endswith("own/sources/mine.toml")
@@ -160,11 +163,11 @@ def test_a_source_of_the_same_name_replaces_the_packaged_one_whole(overlay: Writ
 def test_sources_are_in_name_order_whatever_their_files_are_called(overlay: Write) -> None:
     added = PAYMENTS.replace('"payments"', '"zz_last"', 1), PAYMENTS.replace('"payments"', '"aa_first"', 1)
     settings = conf.load(environ=overlay({"sources/1.toml": added[0], "sources/2.toml": added[1]}))
-    assert [source.name for source in settings.sources] == ["aa_first", "customers", "payments", "zz_last"]
+    assert [source.name for source in settings.sources] == ["aa_first", *SHIPPED, "zz_last"]
 
 
 def test_files_that_later_parts_read_are_allowed_and_notes_are_ignored(overlay: Write) -> None:
-    names = ("caps.toml", "levels.toml", "risk.toml", "events.toml", "segments/growth.toml", "triggers/growth.toml")
+    names = ("caps.toml", "levels.toml", "risk.toml", "segments/growth.toml", "triggers/growth.toml")
     files: dict[str, str] = dict.fromkeys(
         (*names, "README.md", ".git/config", "sources/.keep", "staging.toml"), "[lake]\n"
     )
@@ -232,7 +235,7 @@ def test_readable_from_inside_a_zip(tmp_path: Path) -> None:
         "print([source.name for source in conf.load(environ={}).sources])"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.stdout.strip(), done.stderr) == ("['customers', 'payments']", "")
+    assert (done.stdout.strip(), done.stderr) == (str(SHIPPED), "")
 
 
 def test_importing_the_configuration_and_the_catalogue_loads_no_engine() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+import conf
 from conf import Source
 from jobs import conform, mapping
 from jobs.expressions import check_mapping
@@ -16,6 +17,7 @@ from jobs.frames import local_frame
 from schemas.feeds import FEEDS, Feed
 from schemas.table import Table
 
+PLAN = conf.load(environ={}).tracking
 ZONE = "Asia/Kolkata"
 CURRENCY = "INR"
 NIGHT = date(2026, 1, 31)  # a Saturday
@@ -36,7 +38,37 @@ PAYMENT: Row = {
     "currency": CURRENCY,
 }
 CUSTOMER: Row = {"customer_id": "anna", "registered_at": "2026-01-31 10:00"}
-DEFAULTS = {"transactions": PAYMENT, "customers": CUSTOMER}
+EVENT: Row = {"event_id": "e1", "customer_id": "anna", "occurred_at": "2026-01-31 10:00", "action": "screen"}
+DEVICE: Row = {"device_id": "d1", "customer_id": "anna", "updated_at": "2026-01-31 10:00"}
+BILL: Row = {
+    "bill_id": "b1",
+    "customer_id": "anna",
+    "updated_at": "2026-01-31 10:00",
+    "issued_at": "2026-01-31 10:00",
+    "due_date": "2026-02-14",
+    "amount_minor": 50000,
+    "currency": CURRENCY,
+    "status": "issued",
+}
+CONSENT: Row = {
+    "customer_id": "anna",
+    "purpose": "promotional",
+    "channel": "sms",
+    "updated_at": "2026-01-31 10:00",
+    "valid_from": "2026-01-31 10:00",
+}
+CONTACT: Row = {"customer_id": "anna", "contact_token": "k1_ab", "updated_at": "2026-01-31 10:00"}
+FEEDBACK: Row = {"trigger_id": "t1", "outcome": "sent", "occurred_at": "2026-01-31 10:00"}
+DEFAULTS = {
+    "transactions": PAYMENT,
+    "app_events": EVENT,
+    "devices": DEVICE,
+    "contacts": CONTACT,
+    "customers": CUSTOMER,
+    "consents": CONSENT,
+    "bills": BILL,
+    "campaign_feedback": FEEDBACK,
+}
 
 FILLED_IN = {
     "string": "x",

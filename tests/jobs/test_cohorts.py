@@ -11,10 +11,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from conf import CohortSettings
 from jobs import cohorts, daily, profile, retention
-from schemas.core import POSTED
 from schemas.feeds import TRANSACTIONS
 from schemas.mart import RETENTION_COHORTS
-from tests.jobs.rows import CUSTOMER, Row, conform_nights, records_of, source_of, table_frame
+from tests.jobs.rows import PLAN, ZONE, Row, conform_nights, records_of, source_of, table_frame
 from tests.jobs.test_profile import daily_of, expected, histories, payment
 
 CLOSE_AFTER = 7
@@ -232,8 +231,7 @@ def test_midnight_is_the_zones(spark: SparkSession) -> None:
     ]
     records = records_of(spark, source, rows)
     posted, _ = conform_nights(records, TRANSACTIONS, on("01-10"), on("01-11"))
-    none = table_frame(spark, POSTED["customers"], [], CUSTOMER)
-    told_daily = daily.transform(posted, none)
+    told_daily = daily.transform({"transactions": posted}, PLAN, zone=ZONE)
     profiles = profile.transform(None, told_daily, since=None, as_of=on("01-18"))
     frame = cohorts.transform(profiles, COHORTS, close_after=CLOSE_AFTER, days=[on("01-18")])
     assert told(frame, "period", "first_date", "customers", "retained") == [("day_1", on("01-10"), 1, 1)]

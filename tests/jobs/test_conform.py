@@ -429,7 +429,7 @@ def by_nights(records: DataFrame, feed: Feed, nights: Sequence[date]) -> tuple[D
         tonight, decided = conform_nights(records, feed, night, night, before)
         posted = tonight if posted is None else posted.unionByName(tonight)
         verdicts = decided if verdicts is None else verdicts.unionByName(decided)
-        before = state.transform(before, tonight, feed, STATE, days=[night]) if feed.kind == "states" else posted
+        before = state.transform(before, tonight, STATE, days=[night]) if feed.kind == "states" else posted
     assert posted is not None
     assert verdicts is not None
     return posted, verdicts

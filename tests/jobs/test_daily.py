@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from jobs import daily
 from schemas.columns import RAILS
 from schemas.core import CUSTOMER_DAILY, FAMILIES, POSTED
-from tests.jobs.rows import CUSTOMER, PAYMENT, Row, cells, table_frame
+from tests.jobs.rows import CUSTOMER, PAYMENT, PLAN, ZONE, Row, cells, table_frame
 
 Figures = dict[str, str]
 DAY = {"as_of_date": "2026-01-31", "event_date": "2026-01-31"}
@@ -21,7 +21,7 @@ def told(spark: SparkSession, payments: Sequence[Row], versions: Sequence[Row] =
     numbered = [{**DAY, "transaction_id": str(number), **row} for number, row in enumerate(payments)]
     transactions = table_frame(spark, POSTED["transactions"], numbered, PAYMENT)
     customers = table_frame(spark, POSTED["customers"], [{**DAY, **row} for row in versions], CUSTOMER)
-    return daily.transform(transactions, customers)
+    return daily.transform({"transactions": transactions, "customers": customers}, PLAN, zone=ZONE)
 
 
 def figures(frame: DataFrame) -> dict[tuple[str, str, str], Figures]:

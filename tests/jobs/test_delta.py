@@ -149,6 +149,7 @@ def test_days_that_hold_nothing_are_published_without_a_look_for_old_files(table
         assert len(table.actions(commit.version, "remove")) == removed
 
 
+@pytest.mark.slow
 def test_files_of_a_killed_writer_are_never_read_and_go_with_the_vacuum(spark: SparkSession, place: Place) -> None:
     settings = place.configure()
     ledger = Ledger.open(settings.ledger_url)

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from jobs import daily, profile
 from schemas.core import FAMILIES, POSTED
 from schemas.feeds import FEEDS
-from tests.jobs.rows import CUSTOMER, PAYMENT, Row, cells, conform_nights, records_of, source_of, table_frame
+from tests.jobs.rows import PAYMENT, PLAN, ZONE, Row, cells, conform_nights, records_of, source_of, table_frame
 
 TRANSACTIONS = FEEDS["transactions"]
 # Rows more than two days late wait for a Sunday: the last of the nights.
@@ -95,7 +95,7 @@ def delivered(postings: Sequence[Row], seed: int) -> list[Row]:
 
 def known_in_the_end(spark: SparkSession, posted: DataFrame) -> tuple[list[tuple[str | None, ...]], ...]:
     """The profiles of the last night, and what was told of each customer and date."""
-    told = daily.transform(posted, table_frame(spark, POSTED["customers"], [], CUSTOMER)).localCheckpoint()
+    told = daily.transform({"transactions": posted}, PLAN, zone=ZONE).localCheckpoint()
     profiles = profile.transform(None, told, since=None, as_of=LAST)
     counted = [name for name in told.columns if name.endswith(("_count", "_amount_minor"))]
     totals = told.groupBy("customer_id", "event_date").agg(*(F.sum(name).alias(name) for name in counted))

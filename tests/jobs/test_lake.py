@@ -243,6 +243,7 @@ def test_a_snapshot_dropped_without_its_ledger_row_is_noted_later(open_lake: Cal
 # ---- two processes
 
 
+@pytest.mark.slow
 def test_two_processes_on_different_days_lose_nothing(lake: Lake, place: Place) -> None:
     publish(lake, note(MON, key=MON.day))
     mine = [TUE + timedelta(days=i) for i in range(PUBLICATIONS_EACH)]

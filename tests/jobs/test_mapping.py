@@ -372,6 +372,7 @@ def test_identical_rows_are_different_facts_and_a_second_delivery_of_them_is_not
             "file": F.lit("part.csv"),
             "position": F.lit(None),
             "is_unparsable": F.lit(False),
+            "delivered_date": F.lit(None).cast("date"),
             "undeclared": F.lit(None),
         }
     )

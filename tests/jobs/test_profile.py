@@ -18,7 +18,7 @@ from jobs import daily, profile
 from jobs.frames import local_frame
 from schemas.core import FAMILIES, POSTED
 from schemas.mart import CUSTOMER_PROFILE, PAID_FAMILIES
-from tests.jobs.rows import CUSTOMER, PAYMENT, Row, table_frame
+from tests.jobs.rows import CUSTOMER, PAYMENT, PLAN, ZONE, Row, table_frame
 
 BEGIN = date(2026, 1, 1)
 END = BEGIN + timedelta(days=200)
@@ -87,7 +87,8 @@ def spread_anew(rows: Sequence[Row], seed: int) -> list[Row]:
 
 def daily_of(spark: SparkSession, rows: Sequence[Row], customers: Sequence[Row] = ()) -> DataFrame:
     transactions = table_frame(spark, POSTED["transactions"], rows, PAYMENT)
-    return daily.transform(transactions, table_frame(spark, POSTED["customers"], customers, CUSTOMER)).persist()
+    registrations = table_frame(spark, POSTED["customers"], customers, CUSTOMER)
+    return daily.transform({"transactions": transactions, "customers": registrations}, PLAN, zone=ZONE).persist()
 
 
 def folded(spark: SparkSession, told: DataFrame, nights: Sequence[date]) -> dict[str, dict[str, Any]]:
@@ -160,7 +161,8 @@ def profile_of(customer: str, told: Told, as_of: date) -> dict[str, Any]:
     for name in profile.SUMS:
         count = name.replace("amount_minor", "count")
         row[name] = told.sums[name] if told.sums[count] else None
-    return row
+    # Of the app and of devices these histories tell nothing.
+    return {name: row.get(name) for name in CUSTOMER_PROFILE.column_names}
 
 
 def signed(word: int) -> int | None:

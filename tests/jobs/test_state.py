@@ -10,7 +10,6 @@ from pyspark.sql import DataFrame, SparkSession
 from jobs import state
 from jobs.pipeline import snapshot_of
 from schemas.core import POSTED
-from schemas.feeds import CUSTOMERS
 from tests.jobs.rows import CUSTOMER, NIGHT, Row, cells, table_frame
 
 STATE = snapshot_of("customers")
@@ -51,7 +50,7 @@ def test_the_newest_version_of_each_customer(spark: SparkSession) -> None:
             version("ahead", "2026-02-05", "new"),  # a version counts at once, whatever its date
         ],
     )
-    folded = state.transform(before, tonight, CUSTOMERS, STATE, days=[NIGHT])
+    folded = state.transform(before, tonight, STATE, days=[NIGHT])
     assert told(folded) == [
         ("ahead", "new", "2026-01-31"),
         ("changed", "new", "2026-01-31"),
@@ -68,7 +67,7 @@ def test_a_deletion_is_a_version(spark: SparkSession) -> None:
         version("anna", "2026-01-10", "kept"),
         version("anna", "2026-01-20", "gone", is_deleted="true"),
     ]
-    folded = state.transform(None, versions(spark, rows), CUSTOMERS, STATE, days=[NIGHT])
+    folded = state.transform(None, versions(spark, rows), STATE, days=[NIGHT])
     assert cells(folded, "customer_id", "kyc_level", "is_deleted") == [("anna", "gone", "true")]
 
 
@@ -85,9 +84,9 @@ def test_night_by_night_and_all_at_once_are_the_same_state(spark: SparkSession) 
     night_by_night: list[tuple[str | None, ...]] = []
     for day in days:
         tonight = versions(spark, [row for row in rows if row["as_of_date"] == str(day)])
-        folded = state.transform(folded, tonight, CUSTOMERS, STATE, days=[day])
+        folded = state.transform(folded, tonight, STATE, days=[day])
         night_by_night += cells(folded)
-    at_once = state.transform(None, versions(spark, rows), CUSTOMERS, STATE, days=days)
+    at_once = state.transform(None, versions(spark, rows), STATE, days=days)
     assert sorted(cells(at_once), key=str) == sorted(night_by_night, key=str)
     assert told(at_once) == [
         ("anna", "a", "2026-01-29"),
@@ -96,5 +95,5 @@ def test_night_by_night_and_all_at_once_are_the_same_state(spark: SparkSession) 
         ("bela", "d", "2026-01-31"),
         ("bela", "e", "2026-01-30"),
     ]
-    month_end = state.transform(None, versions(spark, rows), CUSTOMERS, STATE, days=days[-1:])
+    month_end = state.transform(None, versions(spark, rows), STATE, days=days[-1:])
     assert cells(month_end) == [cell for cell in cells(at_once) if "2026-01-31" in cell]

@@ -20,7 +20,7 @@ from jobs.doctor import Check, examine
 from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.progress import Progress
-from schemas.core import CUSTOMERS_STATE, POSTED
+from schemas.core import POSTED, STATES
 from schemas.table import Table
 
 MON, TUE = date(2026, 1, 26), date(2026, 1, 27)
@@ -60,7 +60,7 @@ def lake(spark: SparkSession, settings: Settings) -> Lake:
         )
         write(lake, TRANSACTIONS, [payment | {"as_of_date": TUE, "transaction_id": "T1", "biller_id": "=1+1"}])
         customer = {"as_of_date": TUE, "customer_id": "U1", "registered_at": NOON, "phone": "k1_cd", "row_hash": 1}
-        write(lake, CUSTOMERS_STATE, [customer])
+        write(lake, STATES["customers"], [customer])
     ledger.end_run(run.run_id, "done")
     return lake
 
