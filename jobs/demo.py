@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 import conf
@@ -31,6 +33,7 @@ SEED = 7
 BRACKETS = ("days_1_29", "days_30_59", "days_60_89", "days_90_119")
 # Only a folder that this made is ever emptied.
 MARK = ".made-by-clm-demo"
+KEYS = "token_keys.toml"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,9 @@ class Outcome:
     expectations: int
     not_met: Mapping[str, int]
     retention: Sequence[Cohort]
+    links: Mapping[str, int]
+    contacts_linked: int
+    dues: Mapping[str, int]
 
 
 def run(customers: int, days: int, *, folder: Path, env: str | None, progress: Progress) -> Outcome:
@@ -86,12 +92,16 @@ def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / MARK).touch()
+    # As docs/onboarding_a_source.md has it made: nobody else may read it.
+    with os.fdopen(os.open(folder / KEYS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as keys:
+        keys.write(f'current = 1\n[keys]\n1 = "{secrets.token_hex(32)}"\n')
 
 
 def _settings(folder: Path, env: str | None) -> Settings:
     """The packaged configuration, whatever else the environment names: the simulator delivers its sources."""
     others = {key: value for key, value in os.environ.items() if key not in ("CLM_CONF", "CLM_LEDGER_URL")}
-    settings = conf.load(env, {**others, "CLM_LAKE": str(folder / "lake"), "CLM_LANDING": str(folder / "landing")})
+    own = {"CLM_LAKE": folder / "lake", "CLM_LANDING": folder / "landing", "CLM_TOKEN_KEYS": folder / KEYS}
+    settings = conf.load(env, {**others, **{key: str(path) for key, path in own.items()}})
     # So few rows are quicker in few pieces, and uncompiled.
     small = {"shuffle_partitions": 2, "conf": {**INTERPRETED, **settings.spark.conf}}
     return settings.model_copy(update={"spark": settings.spark.model_copy(update=small)})
@@ -123,7 +133,14 @@ def _outcome(lake: Lake, first: date, last: date) -> Outcome:
         expectations=quality.count(),
         not_met={f"{row['table']} {row['expectation']}": row["count"] for row in not_met.collect()},
         retention=_retention(lake, last),
+        links=_counts(lake.read_day("core.identity_links_state", last).where("valid_to is null"), "id_type"),
+        contacts_linked=lake.read("core.contact_links", known_on=last).count(),
+        dues=_counts(lake.read_day("mart.dues", last).where("state = 'open'"), "kind"),
     )
+
+
+def _counts(frame: DataFrame, column: str) -> dict[str, int]:
+    return {row[column]: row["count"] for row in frame.groupBy(column).count().orderBy(column).collect()}
 
 
 def _retention(lake: Lake, last: date) -> list[Cohort]:
@@ -155,12 +172,16 @@ def told(outcome: Outcome, folder: str, command: str) -> str:
         + "".join(f"{f'{100 * cohort.rates[each]:.0f} %' if each in cohort.rates else '–':>13}" for each in BRACKETS)
         for cohort in outcome.retention
     ]
+    links = ", ".join(f"{count:,} {kind}s" for kind, count in outcome.links.items())
+    dues = ", ".join(f"{count:,} {kind}s" for kind, count in outcome.dues.items())
     heading = "  first month customers" + "".join(f"{each.replace('_', ' '):>13}" for each in BRACKETS)
     return "\n".join(
         [
             f"The lake knows {outcome.first} to {outcome.last}.",
             f"  customers   {outcome.customers:>9,}",
             f"  payments    {sum(outcome.payments.values()):>9,} postings: {payments}",
+            f"  known       {links}; {outcome.contacts_linked:,} address-book entries are customers",
+            f"  open on {outcome.last}: {dues}",
             f"  on {outcome.last}    {outcome.active:,} customers active, {outcome.transacting:,} of them paying",
             "What became of every row delivered:",
             *accounts,
@@ -172,10 +193,11 @@ def told(outcome: Outcome, folder: str, command: str) -> str:
                 else []
             ),
             "Look further:",
-            f"  export CLM_LAKE={folder}/lake CLM_LANDING={folder}/landing",
+            f"  export CLM_LAKE={folder}/lake CLM_LANDING={folder}/landing CLM_TOKEN_KEYS={folder}/{KEYS}",
             f"  {command} status",
             f"  {command} table core.customer_daily --night --limit 5",
             f"  {command} table mart.retention --where \"grain = 'month' and slice = 'first_product'\"",
+            f"  {command} table mart.dues --where \"state = 'open'\" --limit 5",
             f"  {command} table core.transactions --where \"status = 'reversed'\" --limit 5",
         ]
     )

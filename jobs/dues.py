@@ -34,6 +34,8 @@ ISSUED_BEFORE = 30
 # So many later bills or plans of a subject are looked at; bounds the work for who recharges for a whole village.
 AHEAD = 30
 PLAN_CATEGORIES = ("mobile", "dth")
+# What claims to be valid for more than ten years is told in a wrong unit, and its end may be no date.
+LONGEST_PLAN = 3660
 
 # A version of a bill, a purchase or a payment; the greatest is the newest.
 THING = {
@@ -156,7 +158,8 @@ def _posted(transactions: DataFrame) -> DataFrame:
     """One fact per posting of a payment of a bill or a recharge: that it succeeded, or that it came to nothing."""
     is_plan = "product = 'recharge'"
     categories = ", ".join(f"'{category}'" for category in PLAN_CATEGORIES)
-    buys_nothing = f"{is_plan} and not coalesce(category in ({categories}) and plan_validity_days > 0, false)"
+    is_valid = f"category in ({categories}) and plan_validity_days between 1 and {LONGEST_PLAN}"
+    buys_nothing = f"{is_plan} and not coalesce({is_valid}, false)"
     rows = transactions.where(
         "direction = 'debit' and product in ('bill_payment', 'recharge') "
         "and status in ('success', 'failed', 'reversed')"
@@ -189,16 +192,20 @@ def _things(facts: DataFrame, since: date) -> DataFrame:
 
     A plan that was told before and is not held has gone; a look back does not bring it again.
     """
+    newest_first = Window.partitionBy("customer_id", "kind", "id").orderBy(F.desc("thing"))
+    whole = newest_first.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    # Windows, not an aggregate: one that collects is made twice and sorts each time.
+    gathered = facts.withColumns(
+        {
+            "place": F.row_number().over(newest_first),
+            "first_seen_date": F.min(F.expr("if(thing is null, null, told_on)")).over(whole),
+            "undos": F.collect_list("undo").over(whole),
+            "held_by": F.collect_set("held_by").over(whole),
+        }
+    )
     things = (
-        facts.groupBy("customer_id", "kind", F.col("id").alias("due_id"))
-        .agg(
-            F.max("thing").alias("thing"),
-            F.expr("min(told_on) filter (where thing is not null)").alias("first_seen_date"),
-            F.collect_list("undo").alias("undos"),
-            F.collect_set("held_by").alias("held_by"),
-        )
-        .where("thing is not null")
-        .selectExpr("customer_id", "kind", "due_id", "thing.*", "first_seen_date", "undos", "held_by")
+        gathered.where("place = 1 and thing is not null")
+        .selectExpr("customer_id", "kind", "id as due_id", "thing.*", "first_seen_date", "undos", "held_by")
         .where(f"kind <> 'plan' or size(held_by) > 0 or first_seen_date > date'{since}'")
     )
     undone = f"filter(undos, undo -> kind = 'plan' and {_counts('undo', 'updated_at', 'first_seen_date')})"

@@ -287,7 +287,7 @@ def _judged(
     for column in feed.columns:
         if column.accepted:
             row_rules.append((f"{column.name}_invalid", ~F.col(column.name).isin(*column.accepted)))
-        elif _is_judged(column):
+        elif column.minimum is not None and _is_judged(column):
             row_rules.append((f"{column.name}_invalid", F.col(column.name) < column.minimum))
     if "currency" in feed.column_names:
         row_rules.append(("currency_invalid", F.col("currency") != currency))

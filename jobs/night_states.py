@@ -22,7 +22,7 @@ ONE_DAY = timedelta(days=1)
 class Fold(Protocol):
     """The snapshots of `days`, from the one of a day before them and all versions that came after it."""
 
-    def __call__(self, previous: DataFrame | None, versions: DataFrame, *, days: Sequence[date]) -> DataFrame: ...
+    def __call__(self, previous: DataFrame | None, versions: DataFrame, /, *, days: Sequence[date]) -> DataFrame: ...
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,10 @@ from jobs.ledger_records import Run, Upstream
 from jobs.progress import Progress
 from jobs.session import open_session
 from jobs.tokens import TokenMaker, token_maker
+from schemas.core import CUSTOMER_DAILY
 from schemas.feeds import FEEDS
+from schemas.mart import RETENTION_COHORTS
+from schemas.ops import DELIVERIES as ACCOUNTS
 
 
 @dataclass
@@ -239,10 +242,14 @@ def _refuse_out_of_order(night: Night, wanted: Sequence[str]) -> None:
         )
     jobs = [job for job in pipeline.night(night.settings) if job.writes != ("ops.quality",)]
     yesterday = night.first - timedelta(days=1)
+    # What is new to a lake, a source or a table of its own, has no yesterday; what every lake has is not new.
+    has_accounts = bool(night.ledger.published(ACCOUNTS.name, yesterday, yesterday))
     for job in jobs:
         for table in job.writes:
-            # A source that is new to the lake has no yesterday.
-            is_new = job.stage == "land" and night.ledger.days(table) is None
+            may_be_new = job.stage == "land" or (
+                has_accounts and table not in (CUSTOMER_DAILY.name, RETENTION_COHORTS.name)
+            )
+            is_new = may_be_new and night.ledger.days(table) is None
             if job.stage in wanted and job.mode == "range" and night.first > begun and not is_new:
                 _refuse_missing(night, table, yesterday)
     earlier = pipeline.STAGES[: pipeline.STAGES.index(wanted[0])]

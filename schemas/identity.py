@@ -30,17 +30,20 @@ IDENTITY_LINKS = Table(
         Column(
             name="valid_from",
             type="timestamp",
-            about="Since when it is the customer's; of a device the first time both were seen together.",
+            about="Since when it is the customer's; of a device the first time both were told of together, "
+            "which a later version may set earlier.",
             unit="UTC",
             nullable=False,
         ),
         Column(
             name="valid_to",
             type="timestamp",
-            about="Until when it was; null while it is. A device may be several customers' at once.",
+            about="Until when it was; null while it is. Links of devices never end; one may be several customers'.",
             unit="UTC",
         ),
-        Column(name="evidence", type="string", about="The feed that told.", nullable=False),
+        Column(
+            name="evidence", type="string", about="The feed that told it; of a device the earliest.", nullable=False
+        ),
     ),
     may_be_empty=True,
 )
@@ -48,7 +51,7 @@ IDENTITY_LINKS = Table(
 IDENTITY_LINKS_STATE = replace(
     IDENTITY_LINKS,
     name="core.identity_links_state",
-    row="one link in its newest version known on the date",
+    row="one link in its newest version known on the date; of a device one per customer",
     kind="snapshot",
     key=("id_type", "id_token", "customer_id", "valid_from"),
 )

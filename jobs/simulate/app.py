@@ -10,6 +10,7 @@ from jobs.simulate import contacts, days, devices, planted
 from jobs.simulate.chance import Chance
 from jobs.simulate.clock import DAY
 from jobs.simulate.payments import payments
+from jobs.simulate.people import first_phone_number
 from jobs.simulate.plan import Simulation, Source
 from jobs.simulate.sending import EVENT_KINDS, answered_events, copied, days_off
 
@@ -34,7 +35,16 @@ SCREEN_OF = {
     "wallet_load": "wallet_load",
     "marketplace_order": "cart",
 }
-ICONS = {"recharge": 25, "bills": 12, "send_money": 18, "scan_pay": 15, "wallet": 5, "shop": 6, "offers": 12, "history": 7}
+ICONS = {
+    "recharge": 25,
+    "bills": 12,
+    "send_money": 18,
+    "scan_pay": 15,
+    "wallet": 5,
+    "shop": 6,
+    "offers": 12,
+    "history": 7,
+}
 LOOKED_AT = {
     "history": 22,
     "plan_list": 16,
@@ -63,7 +73,11 @@ FLAWS = {
 ORDER = ("received_at", "plain_id", "kind", "delivery_day")
 TRUTH = ("message_id",)
 # What else stands in a line, and where: it is nobody's column.
-ALSO: Mapping[str, str] = {"app_version": "context.app.version", "query": "properties.query", "product": "properties.product"}
+ALSO: Mapping[str, str] = {
+    "app_version": "context.app.version",
+    "query": "properties.query",
+    "product": "properties.product",
+}
 
 
 def delivered_events(people: DataFrame, simulation: Simulation, source: Source) -> DataFrame:
@@ -76,9 +90,8 @@ def delivered_events(people: DataFrame, simulation: Simulation, source: Source) 
         f"if({clock.chance('skewed', simulation.mess.skewed)}, if({clock.chance('reset', 0.1)}, -470000000L, "
         f"cast(({clock.draw('skew')} - 0.5D) * {4 * DAY} as bigint)), 0L)"
     )
-    waiting = (
-        f"cast(if({draw.chance('offline', 0.03)}, 600 + {draw.draw('wait')} * 28200, {draw.draw('wait')} * 20) as bigint)"
-    )
+    wait = draw.draw("wait")
+    waiting = f"cast(if({draw.chance('offline', 0.03)}, 600 + {wait} * 28200, {wait} * 20) as bigint)"
     kinds = (*EVENT_KINDS, "early")
     # Whose a nameless event is cannot be told wrongly.
     impossible = "drawn = 'changed' and user_id is null"
@@ -139,29 +152,38 @@ def _events(people: DataFrame, simulation: Simulation) -> DataFrame:
     seed = simulation.seed
     visit, draw = Chance(seed, ("number", "day", "nth")), Chance(seed, ("message_id",))
     lead = visit.number("lead", 20, 140)
+    who = ("number", "user_id", "day", "registered_day", "new_device_at")
+    nobody = "cast(null as bigint) as phone_number"
     of_payments = payments(people, simulation, visits=True).selectExpr(
-        "number", "user_id", "day", "nth", "product", "registered_day", "new_device_at", f"created - {lead} as began",
-        f"{lead} as lead",
-    )  # fmt: skip
+        *who, "nth", "product", nobody, f"created - {lead} as began", f"{lead} as lead"
+    )
+    nothing_paid = "cast(null as string) as product"
     by_itself = (
         days.lived(people, simulation)
-        .selectExpr(
-            "number", "user_id", "day", "registered_day", "new_device_at",
-            f"explode(array({PUSH}, {SYNC})) as nth",
-        )  # fmt: skip
+        .selectExpr(*who, f"explode(array({PUSH}, {SYNC})) as nth")
         .filter(visit.chance("by itself", 0.12))
         .selectExpr(
-            "number", "user_id", "day", "nth", "cast(null as string) as product", "registered_day", "new_device_at",
-            f"cast(day as bigint) * {DAY} + {visit.number('second', 0, DAY - 1)} as began", "0 as lead",
-        )  # fmt: skip
+            *who,
+            "nth",
+            nothing_paid,
+            nobody,
+            f"cast(day as bigint) * {DAY} + {visit.number('second', 0, DAY - 1)} as began",
+            "0 as lead",
+        )
     )
-    arriving = days.arriving(people, simulation).selectExpr(
-        "number", "user_id", "day", f"if(is_known, {REGISTRATION}, {NEWCOMER}) as nth", "cast(null as string) as product",
-        "registered_day", "new_device_at",
-        f"if(is_known, registered_at - 100, cast(day as bigint) * {DAY} + {visit.number('second', 6 * 3600, DAY - 1)})"
-        " as began",
-        "100 as lead",
-    )  # fmt: skip
+    some_time = f"cast(day as bigint) * {DAY} + {visit.number('second', 6 * 3600, DAY - 1)}"
+    arriving = (
+        days.arriving(people, simulation)
+        .selectExpr("*", f"if(is_known, {REGISTRATION}, {NEWCOMER}) as nth")
+        .selectExpr(
+            *who,
+            "nth",
+            nothing_paid,
+            f"{first_phone_number(simulation)} as phone_number",
+            f"if(is_known, registered_at - 100, {some_time}) as began",
+            "100 as lead",
+        )
+    )
     visits = of_payments.unionByName(by_itself).unionByName(arriving).filter(f"day <= {simulation.last_day}")
     session_id = "concat('S', lpad(cast(day as string), 5, '0'), lpad(cast(number as string), 9, '0'), nth)"
     return (
@@ -200,7 +222,7 @@ def _events(people: DataFrame, simulation: Simulation) -> DataFrame:
 
 
 def _told(visit: Chance) -> str:
-    """SQL text of an array of what happens in a visit: step, kind_of (null: nothing), called, after, screen, icon, dwell_ms."""
+    """SQL text of an array of what happens in a visit: step, kind_of (null: nothing), called, after, screen, icon, …"""
     icon = _of_product(ICON_OF)
     screen = _of_product(SCREEN_OF)
     looked = visit.number("home", 1500, 40_000)
@@ -208,7 +230,9 @@ def _told(visit: Chance) -> str:
     other, tapped = visit.one_of("screen", LOOKED_AT), visit.one_of("icon", ICONS)
     extra = f"if({visit.chance('searches', 0.5)}, 'search', 'offer_view')"
 
-    def step(n: int, kind: str, called: str, after: str, *, on: str = "null", icon: str = "null", dwell: str = "null") -> str:
+    def step(
+        n: int, kind: str, called: str, after: str, *, on: str = "null", icon: str = "null", dwell: str = "null"
+    ) -> str:
         return (
             f"named_struct('step', {n}, 'kind_of', {kind}, 'called', {called}, 'after', cast({after} as bigint), "
             f"'screen', cast({on} as string), 'icon', cast({icon} as string), 'dwell_ms', cast({dwell} as bigint))"
@@ -261,7 +285,7 @@ def _unknown(draw: Chance) -> str:
 
 
 def _own_phone(draw: Chance) -> str:
-    return planted.spelt(planted.phone("number"), draw)
+    return planted.spelt(planted.phone("phone_number"), draw)
 
 
 def _searched(seed: int, draw: Chance) -> str:

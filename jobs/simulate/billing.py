@@ -1,7 +1,7 @@
 """Bills as their billers see them: cycles, amounts, and when they are paid.
 
-A customer has at most one biller in each of SLOTS. Its cycles begin every CYCLE days from `bill<slot>_base` on, an age in
-days; all else is SQL text of the cycle that an age falls into, so that a payment and a bill tell the same story.
+A customer has at most one biller in each of SLOTS. Its cycles begin every CYCLE days from `bill<slot>_base` on, an
+age in days; all else is SQL text of the cycle that an age falls into, so that a payment and a bill tell the same story.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SLOTS: Mapping[int, tuple[float, Mapping[str, float]]] = {
     3: (0.35, {"gas": 0.55, "water": 0.45}),
 }
 # Mean rupees.
-MEANS = {"electricity": 690.0, "postpaid": 400.0, "broadband": 620.0, "gas": 480.0, "water": 310.0}
+MEANS = {"electricity": 830.0, "postpaid": 480.0, "broadband": 745.0, "gas": 575.0, "water": 370.0}
 PERSON_SIGMA, MONTH_SIGMA = 0.5, 0.2
 FATES = {"in_time": 0.72, "late": 0.10, "unpaid": 0.08, "cancelled": 0.03, "amended": 0.07}
 LEAST_DUE, MOST_DUE = 10, 20
@@ -33,7 +33,9 @@ def with_billers(people: DataFrame, draw: Chance) -> DataFrame:
         has_biller = f"bill_age is not null and {draw.chance(f'biller {slot}', share)}"
         base = f"bill_age + {draw.number(f'cycle {slot}', 0, CYCLE - 1)}"
         added.append(f"if({has_biller}, {base}, null) as bill{slot}_base")
-        added.append(f"if({has_biller}, {draw.one_of(f'bill category {slot}', categories)}, null) as bill{slot}_category")
+        added.append(
+            f"if({has_biller}, {draw.one_of(f'bill category {slot}', categories)}, null) as bill{slot}_category"
+        )
     return people.selectExpr("*", *added)
 
 
@@ -70,7 +72,9 @@ def first_paise(seed: int, slot: str, cycle: str, category: str) -> str:
     own = f"{normal(Chance(seed, ('number', slot)).draw('bill size'))} * {PERSON_SIGMA}D"
     month = f"{normal(Chance(seed, ('number', slot, cycle)).draw('bill month'))} * {MONTH_SIGMA}D"
     spread = (PERSON_SIGMA**2 + MONTH_SIGMA**2) / 2
-    return f"greatest(cast(round(100 * (case {category} {mean} end) * exp({own} + {month} - {spread}D)) as bigint), 100L)"
+    return (
+        f"greatest(cast(round(100 * (case {category} {mean} end) * exp({own} + {month} - {spread}D)) as bigint), 100L)"
+    )
 
 
 def amended_paise(first: str) -> str:

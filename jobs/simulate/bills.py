@@ -43,7 +43,7 @@ def delivered_bills(people: DataFrame, simulation: Simulation, source: Source) -
 
 
 def _versions(people: DataFrame, simulation: Simulation) -> DataFrame:
-    """One row per version of a bill; `changed` is when it came to be, `next_change_at` when it stops being the newest."""
+    """One row per version of a bill, the newest from `changed` until `next_change_at`."""
     seed, draw = simulation.seed, Chance(simulation.seed, ("number", "slot", "cycle"))
     slots = ", ".join(f"named_struct('slot', {n}, 'base', bill{n}_base, 'category', bill{n}_category)" for n in SLOTS)
     oldest, newest = f"({simulation.first_day - CYCLE} - begin_day)", f"({simulation.last_day} - begin_day)"
@@ -54,7 +54,9 @@ def _versions(people: DataFrame, simulation: Simulation) -> DataFrame:
             "number", "user_id", "begin_day", "leaving_age", "back_age", "leaving_again_age", f"inline(array({slots}))"
         )
         .filter(f"base is not null and {newest} >= base")
-        .selectExpr("*", f"explode(sequence({first_cycle}, greatest({first_cycle}, {cycle_of('base', newest)}))) as cycle")
+        .selectExpr(
+            "*", f"explode(sequence({first_cycle}, greatest({first_cycle}, {cycle_of('base', newest)}))) as cycle"
+        )
         .selectExpr("*", f"base + cycle * {CYCLE} as issue_age")
         .filter(f"issue_age <= {newest} and {is_there('issue_age')}")
     )

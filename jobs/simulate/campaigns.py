@@ -55,7 +55,11 @@ def outcomes(sent: DataFrame, seed: int, lift: str = "0D") -> DataFrame:
         ("bounced", f"{draw.chance('bounced', BOUNCED)}", "3"),
         ("delivered", f"not {draw.chance('bounced', BOUNCED)}", draw.number("delivered after", 1, 30)),
         ("opened", f"{u} < {OPENED} and not {draw.chance('bounced', BOUNCED)}", draw.number("opened after", 60, 9000)),
-        ("clicked", f"{u} < {CLICKED} and not {draw.chance('bounced', BOUNCED)}", draw.number("clicked after", 9001, 9300)),
+        (
+            "clicked",
+            f"{u} < {CLICKED} and not {draw.chance('bounced', BOUNCED)}",
+            draw.number("clicked after", 9001, 9300),
+        ),
         (
             "converted",
             f"{u} < {CONVERTED}D + {lift} and not {draw.chance('bounced', BOUNCED)}",

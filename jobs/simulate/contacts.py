@@ -11,8 +11,8 @@ from jobs.simulate.plan import Simulation, Source
 from jobs.simulate.sending import STATE_KINDS, copied, delivered_states
 
 LEAST, MEDIAN, SIGMA, MOST = 20, 60, 0.6, 200
-# A third of the entries are customers, all of the same neighbourhood of so many: a prime, so that equal steps through it
-# meet everyone once.
+# A third of the entries are customers, all of the same neighbourhood of so many: a prime, so that equal steps through
+# it meet everyone once.
 CUSTOMER_SHARE, NEIGHBOURS = 1 / 3, 401
 # So many share their address book at all: on the day they register, and those who were there before the first day
 # within so many days from it on, so that no delivery holds everyone's.
@@ -51,7 +51,8 @@ def delivered_contacts(people: DataFrame, simulation: Simulation, source: Source
     ).selectExpr(
         "* except (user_id, digits)",
         "if(flaw <=> 'customer_id_missing', null, user_id) as user_id",
-        f"if(flaw <=> 'contact_token_missing', null, coalesce(not_a_number, {planted.spelt('digits', draw)})) as number_sent",
+        f"if(flaw <=> 'contact_token_missing', null, coalesce(not_a_number, {planted.spelt('digits', draw)}))"
+        " as number_sent",
         "if(flaw <=> 'saved_invalid', null, changed) as saved",
         "if(flaw <=> 'saved_invalid', 'some time', null) as saved_text",
     )
@@ -72,7 +73,8 @@ def _versions(people: DataFrame, simulation: Simulation) -> DataFrame:
             "number",
             "user_id",
             "(cast(begin_day + greatest(leaving_age_0, 0) as bigint) + 1) * 86400 as left_at",
-            f"if(registered_day < {first}, {synced}, registered_at + {book.number('first sync', 20, 600)}) as synced_at",
+            f"if(registered_day < {first}, {synced}, registered_at + {book.number('first sync', 20, 600)})"
+            " as synced_at",
             f"explode(sequence(0, {entries(simulation.seed)} - 1)) as entry",
         )
         # Nothing is synced by an app that is not used any more.

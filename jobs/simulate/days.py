@@ -13,6 +13,8 @@ from jobs.simulate.plan import Simulation
 MOST_PER_DAY = 20
 # Money received a day, for everyone and for those who send: credits, which are nothing the customer does.
 RECEIVED, RECEIVED_BY_SENDERS = 0.015, 0.10
+# More transfers a day of those who send, on days on which they pay something anyway: so sending makes no day active.
+FURTHER_TRANSFERS, MOST_FURTHER = 1.15, 8
 # The device of a newcomer has looked at the app up to so many days before.
 MOST_DAYS_BEFORE = 3
 
@@ -20,8 +22,8 @@ MOST_DAYS_BEFORE = 3
 def lived(people: DataFrame, simulation: Simulation) -> DataFrame:
     """One row per customer and day on which the customer is there, from the first day to the one after the last.
 
-    Adds day, age, payments (beside the own plan, bills and the first transfer), renews, sends, bill1 to bill3 (paid on
-    this day), bills (how many), received and visits_of_day.
+    Adds day, age, payments (beside the own plan, bills and transfers told apart), renews, sends (for the first time),
+    bill1 to bill3 (paid on this day), bills (how many), further (transfers), received and visits_of_day.
     """
     first, beyond, seed = simulation.first_day, simulation.last_day + 1, simulation.seed
     draw = Chance(seed, ("number", "day"))
@@ -58,14 +60,19 @@ def lived(people: DataFrame, simulation: Simulation) -> DataFrame:
         f"{life.is_renewal(seed, 'age')} as renews",
         "coalesce(age = send_age, false) as sends",
         *(f"coalesce({is_paid}, false) as bill{slot}" for slot, is_paid in paid.items()),
-        f"least({_geometric(draw.draw('received'), 'mean_received')}, 9) as received",
+        f"{_geometric(draw.draw('received'), 'mean_received', 9)} as received",
         f"{_geometric('visits_draw', 'mean_visits')} as visits_of_day",
-    ).selectExpr("*", " + ".join(f"cast(bill{slot} as int)" for slot in billing.SLOTS) + " as bills")
+        f"{_geometric(draw.draw('further'), f'{FURTHER_TRANSFERS}D', MOST_FURTHER)} as further_of_day",
+    ).selectExpr(
+        "* except (further_of_day)",
+        " + ".join(f"cast(bill{slot} as int)" for slot in billing.SLOTS) + " as bills",
+        "if(age > send_age and (payments > 0 or renews or bill1 or bill2 or bill3), further_of_day, 0) as further",
+    )
 
 
-def _geometric(draw: str, mean: str) -> str:
+def _geometric(draw: str, mean: str, most: int = MOST_PER_DAY) -> str:
     """Bursts and idle days, with the mean of the day."""
-    return f"least(cast(floor(ln({draw}) / ln({mean} / (1 + {mean}))) as int), {MOST_PER_DAY})"
+    return f"least(cast(floor(ln({draw}) / ln({mean} / (1 + {mean}))) as int), {most})"
 
 
 def arriving(people: DataFrame, simulation: Simulation) -> DataFrame:

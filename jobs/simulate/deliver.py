@@ -136,7 +136,7 @@ def write_days(
 
 
 def deliver(files: Mapping[str, Path], dates: Iterable[date], source: str, file_format: Format, out: Path) -> int:
-    """Make a delivery of each file, by moving it; a date without one is empty on purpose. Returns how many there are."""
+    """Make a delivery of each file, by moving it; a date without one is empty on purpose. Returns their number."""
     names = sorted({*files, *(day.isoformat() for day in dates)})
     for name in names:
         folder = out / source / name
@@ -149,6 +149,23 @@ def deliver(files: Mapping[str, Path], dates: Iterable[date], source: str, file_
         write_manifest(folder, source, name, entries)
         log.info("%s %s: delivered %d rows", source, name, sum(entry["rows"] for entry in entries))
     return len(names)
+
+
+def write_further(files: Mapping[str, Path], source: str, file_format: Format, out: Path) -> int:
+    """Make a further delivery of each date that has a file, beside those that are there; returns how many."""
+    for day, file in sorted(files.items()):
+        nth = 1 + max((_nth(folder.name) for folder in (out / source).glob(f"{day}*")), default=0)
+        name = day if nth == 1 else f"{day}-{nth}"
+        folder = out / source / name
+        folder.mkdir(parents=True)
+        part = folder / f"part-0001.{SUFFIX[file_format]}"
+        place(file, part, file_format)
+        write_manifest(folder, source, name, [_entry(part, file_format)])
+    return len(files)
+
+
+def _nth(name: str) -> int:
+    return int(name[11:] or 1)
 
 
 def place(file: Path, target: Path, file_format: Format) -> None:

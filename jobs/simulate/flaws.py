@@ -1,6 +1,7 @@
 """What can be wrong with a delivered row, by the reason it is to be quarantined for.
 
-Each feed lists its flaws: reason -> whether it takes a file that can hold any text. Parquet has no room for half a date.
+Each feed lists its flaws: reason -> whether it takes a file that can hold any text. Parquet has no room for half a
+date.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ RENEWED_EARLY, RENEWED_LATE = 2, 2
 RETURN_SHARE, LEAST_PAUSE, PAUSE_DAYS, SECOND_STAY_DAYS = 0.12, 35, 60.0, 40.0
 
 # The first transfer is tried on days a chance apart: so many such days are looked at, which is more than 119 days.
-TRIES = 14
+TRIES = 12
 NEVER = 100_000
 
 
@@ -92,7 +92,7 @@ def with_lives(people: DataFrame, seed: int, world: World) -> DataFrame:
 
 
 def _send_age(seed: int, world: World) -> str:
-    """The first active day on which a chance that is the same on each of them comes up.
+    """The first active day on which a chance that is the same on each of them comes up, for those who can send at all.
 
     Such days lie geometric gaps apart, whether the customer is active on them or not, so only they need be looked at.
     """
@@ -103,8 +103,10 @@ def _send_age(seed: int, world: World) -> str:
     active = is_active(seed, "(begin_day + tried.age)", age)
     step = (
         "(state, nth) -> if(state.found is not null, state, "
-        f"element_at(transform(array(named_struct('age', cast(state.age + 1 + floor({gap} / {sending}) as int))), tried -> "
+        f"element_at(transform(array(named_struct('age', cast(state.age + 1 + floor({gap} / {sending}) as int))), "
+        f"tried -> "
         f"named_struct('age', tried.age, 'found', if({lived} and {active}, tried.age, null))), 1))"
     )
     start = "named_struct('age', -1, 'found', cast(null as int))"
-    return f"aggregate(sequence(1, {TRIES}), {start}, {step}).found"
+    found = f"aggregate(sequence(1, {TRIES}), {start}, {step}).found"
+    return f"if({Chance(seed, ('number',)).chance('sender', world.senders)}, {found}, null)"

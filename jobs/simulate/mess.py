@@ -47,9 +47,8 @@ def _fates(payments: DataFrame, draw: Chance, simulation: Simulation, file_forma
     # The night before the first one delivers nothing, and nobody pays before registering.
     can_be_early = f"day > greatest({simulation.first_day}, registered_day)"
     past_midnight = f"cast(day as bigint) * {DAY} + {draw.number('past midnight', 0, 599)}"
-    reversed_share = (
-        f"if(product in ('recharge', 'bill_payment'), {min(1.0, REVERSED_OFTEN * shares.reversed)}D, {shares.reversed}D)"
-    )
+    often = min(1.0, REVERSED_OFTEN * shares.reversed)
+    reversed_share = f"if(product in ('recharge', 'bill_payment'), {often}D, {shares.reversed}D)"
     return (
         payments.selectExpr("*", f"{mess_of(draw, shares, KINDS)} as drawn")
         .selectExpr(
@@ -123,7 +122,9 @@ def _as_sent(rows: DataFrame, draw: Chance) -> DataFrame:
         f"when step = 'refund' then {refunded} else paise end"
     )
     copies = listed(COPIES)
-    return rows.selectExpr("*", f"cast(cast({paise} as decimal(14,0)) * 0.01BD as decimal(14,2)) as plain_rupees").selectExpr(
+    return rows.selectExpr(
+        "*", f"cast(cast({paise} as decimal(14,0)) * 0.01BD as decimal(14,2)) as plain_rupees"
+    ).selectExpr(
         "if(step = 'refund', concat(payment_id, 'R'), payment_id) as payment_id",
         "if(flaw <=> 'customer_id_missing', null, user_id) as user_id",
         f"{created} as created",

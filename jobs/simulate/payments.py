@@ -11,8 +11,8 @@ from jobs.simulate.chance import Chance, normal, one_of
 from jobs.simulate.clock import DAY
 from jobs.simulate.plan import Simulation
 
-# A payment's place in its day (`nth`): the own plan, others from 1 on, the first transfer, bills, money received, and
-# visits without a payment, which only the app hears of.
+# A payment's place in its day (`nth`): the own plan, others from 1 on, the first transfer and further ones, bills,
+# money received, and visits without a payment, which only the app hears of.
 OWN_PLAN, FIRST_TRANSFER, BILL, RECEIVED, VISIT = 0, 21, 30, 40, 50
 
 # Weight of each way to pay among those a customer has taken to. Together with the own plan, bills and the mean amounts
@@ -21,15 +21,15 @@ OWN_PLAN, FIRST_TRANSFER, BILL, RECEIVED, VISIT = 0, 21, 30, 40, 50
 WEIGHTS = {
     "recharge": (None, 1.0),
     "p2p_transfer": ("send_age", 6.0),
-    "p2m_payment": ("merchant_age", 1.4),
-    "wallet_load": ("wallet_age", 0.7),
-    "marketplace_order": ("market_age", 0.7),
+    "p2m_payment": ("merchant_age", 5.3),
+    "wallet_load": ("wallet_age", 3.2),
+    "marketplace_order": ("market_age", 3.2),
     "b2b_payment": ("business_age", 1.0),
 }
 
 # Mean rupees and deviation of the logarithm.
 AMOUNTS = {
-    "recharge": (195.0, 0.45),
+    "recharge": (236.0, 0.45),
     "p2p_transfer": (2736.0, 1.0),
     "p2m_payment": (503.0, 1.0),
     "wallet_load": (600.0, 0.7),
@@ -85,9 +85,10 @@ def payments(people: DataFrame, simulation: Simulation, *, visits: bool = False)
         )
         .selectExpr(
             "*",
-            f"case when nth = {OWN_PLAN} then 'recharge' when nth = {FIRST_TRANSFER} then 'p2p_transfer' "
-            f"when nth >= {VISIT} then null when nth > {RECEIVED} then 'p2p_transfer' when nth > {BILL} then 'bill_payment' "
-            f"else {one_of('product_draw', _weights())} end as product",
+            f"case when nth = {OWN_PLAN} then 'recharge' "
+            f"when nth between {FIRST_TRANSFER} and {BILL - 1} then 'p2p_transfer' "
+            f"when nth >= {VISIT} then null when nth > {RECEIVED} then 'p2p_transfer' "
+            f"when nth > {BILL} then 'bill_payment' else {one_of('product_draw', _weights())} end as product",
             f"{billing.first_paise(seed, 'slot', 'cycle', 'bill_category')} as bill_paise",
         )
         .selectExpr(
@@ -128,6 +129,7 @@ def _attempts(people: DataFrame, simulation: Simulation, *, visits: bool) -> Dat
         f"if(renews, array({OWN_PLAN}), {none})",
         f"if(payments > 0, sequence(1, payments), {none})",
         f"if(sends, array({FIRST_TRANSFER}), {none})",
+        f"if(further > 0, sequence({FIRST_TRANSFER + 1}, {FIRST_TRANSFER} + further), {none})",
         *(f"if(bill{slot}, array({BILL + slot}), {none})" for slot in billing.SLOTS),
         *([] if visits else [f"if(received > 0, sequence({RECEIVED + 1}, {RECEIVED} + received), {none})"]),
         *([f"if(visits_of_day > 0, sequence({VISIT + 1}, {VISIT} + visits_of_day), {none})"] if visits else []),
@@ -159,7 +161,9 @@ def _created(draw: Chance) -> str:
 
 def _by_product(weights: Mapping[str, Mapping[str, float]], draw: str) -> str:
     """One of the names that belong to the product; null where it has none."""
-    return "case product " + " ".join(f"when '{name}' then {one_of(draw, own)}" for name, own in weights.items()) + " end"
+    return (
+        "case product " + " ".join(f"when '{name}' then {one_of(draw, own)}" for name, own in weights.items()) + " end"
+    )
 
 
 def _paise() -> str:

@@ -26,17 +26,17 @@ RATE_SIGMA = 1.1
 MOST_RATE = 10.0
 
 # Visits to the app per day in which nothing is paid, beside the payments: a median and a deviation of its own.
-MEDIAN_VISITS = 0.62
+MEDIAN_VISITS = 0.30
 VISITS_SIGMA = 0.9
 MOST_VISITS = 12.0
 
 # Shares of customers who ever take to something, and after how many days on average.
 HABITS = {
-    "bill": (0.42, 20.0),
-    "merchant": (0.42, 25.0),
-    "wallet": (0.10, 30.0),
-    "market": (0.10, 40.0),
-    "business": (0.01, 10.0),
+    "bill": (0.35, 8.0),
+    "merchant": (0.30, 10.0),
+    "wallet": (0.07, 15.0),
+    "market": (0.07, 15.0),
+    "business": (0.01, 5.0),
 }
 # The plan for the own mobile, in days; who pays little else takes the short one and comes back for it each month.
 PLANS = {"28": 0.65, "56": 0.20, "84": 0.15}
@@ -100,7 +100,8 @@ def people(spark: SparkSession, simulation: Simulation) -> DataFrame:
         .selectExpr(
             "* except (plain_rate, begins_after, plan_draw, operator_draw)",
             f"least(plain_rate * if(has_trait, {world.trait_rate}D, 1D), {MOST_RATE}D) as rate",
-            f"cast(if(plain_rate < {LEAST_RATE_FOR_LONG_PLANS}D, '28', {one_of('plan_draw', PLANS)}) as int) as own_plan",
+            f"cast(if(plain_rate < {LEAST_RATE_FOR_LONG_PLANS}D, '28', {one_of('plan_draw', PLANS)}) as int)"
+            " as own_plan",
             f"{one_of('operator_draw', OPERATORS)} as operator",
             "cast(registered_day + begins_after as int) as begin_day",
             f"cast(registered_day as bigint) * {DAY} + registered_second as registered_at",
@@ -125,7 +126,7 @@ def with_profiles(people: DataFrame, simulation: Simulation) -> DataFrame:
         f"{_later(draw, 'kyc', 0.35, 40.0)} as kyc_at",
         f"{_later(draw, 'language', 0.03, 60.0)} as language_at",
         f"{_phone_at(simulation)} as phone_at",
-        f"{_has_taken_over(simulation)} as has_taken_over",
+        f"{first_phone_number(simulation)} as first_phone_number",
         f"{draw.chance('has email', 0.45)} as has_email",
         *(f"{draw.draw(name)} as {name}_draw" for name in named),
     ).selectExpr("*", *(f"{one_of(f'{name}_draw', weights)} as {name}" for name, weights in named.items()))
@@ -167,7 +168,11 @@ def _phone_at(simulation: Simulation) -> str:
     return f"if({is_giver}, {_given_up_at(simulation, 'number')}, {some})"
 
 
-def _has_taken_over(simulation: Simulation) -> str:
-    """Registered with the number that the customer before gave up more than ten days earlier."""
+def first_phone_number(simulation: Simulation) -> str:
+    """SQL text of the number, for `planted.phone`, of the phone that a customer registered with.
+
+    Some registered with what the customer before had given up more than ten days earlier.
+    """
     given_up_at = _given_up_at(simulation, "(number - 1)")
-    return f"pmod(number, {HANDED_ON_EVERY}) = {TAKER} and registered_at > {given_up_at} + {10 * DAY}"
+    has_taken_over = f"pmod(number, {HANDED_ON_EVERY}) = {TAKER} and registered_at > {given_up_at} + {10 * DAY}"
+    return f"if({has_taken_over}, number - 1, number)"

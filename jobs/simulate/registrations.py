@@ -44,7 +44,7 @@ def _versions(people: DataFrame, draw: Chance, simulation: Simulation) -> DataFr
     """One row per version of a customer, up to the deletion."""
     versions = ", ".join(f"named_struct('version', '{name}', 'changed', {at})" for name, at in MOMENTS.items())
     others = ", ".join(at for name, at in MOMENTS.items() if name != "registered")
-    first_phone = planted.phone("if(has_taken_over, number - 1, number)")
+    first_phone = planted.phone("first_phone_number")
     new_phone = planted.phone(f"({planted.SPARE}L + number)")
     return (
         with_profiles(people, simulation)

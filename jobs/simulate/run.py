@@ -6,7 +6,9 @@ import json
 import logging
 import tempfile
 from collections import Counter
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -14,14 +16,19 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs.simulate import days
 from jobs.simulate.deliver import as_delivered, deliver, place, write_days
 from jobs.simulate.feeds import FEEDS, Feed
+from jobs.simulate.outcomes import write_outcomes
 from jobs.simulate.people import people
 from jobs.simulate.plan import Simulation, Source, SourceSummary, Summary, packaged_source
 
 log = logging.getLogger("clm")
 
 AT_A_TIME = 2
+# Customers times days: about as many fit into the memory of a laptop beside everything else.
+SMALL = 400_000
+INFERENCE = "spark.sql.constraintPropagation.enabled"
 
 
 def simulate(spark: SparkSession, simulation: Simulation) -> Summary:
@@ -34,13 +41,15 @@ def simulate(spark: SparkSession, simulation: Simulation) -> Summary:
     truth = simulation.out / "truth"
     truth.mkdir(parents=True)
     sources, deliveries = {}, 0
-    for feed in simulation.feeds:
-        source = packaged_source(feed)
-        log.info("%s: simulating %d days of %d customers", source.name, len(simulation.dates), simulation.customers)
-        rows = FEEDS[feed].told(people(spark, simulation), simulation, source)
-        _write_truth(rows, FEEDS[feed], simulation, source)
-        deliveries += _write(rows, FEEDS[feed], simulation, source)
-        sources[source.name] = _summary(spark, truth / source.name)
+    with _quick_plans(spark), _crowd(spark, simulation) as crowd:
+        for feed in simulation.feeds:
+            source = packaged_source(feed)
+            log.info("%s: simulating %d days of %d customers", source.name, len(simulation.dates), simulation.customers)
+            with _kept(FEEDS[feed].told(crowd, simulation, source), simulation) as rows:
+                _write_truth(rows, FEEDS[feed], simulation, source)
+                deliveries += _write(rows, FEEDS[feed], simulation, source)
+            sources[source.name] = _summary(spark, truth / source.name)
+        write_outcomes(crowd, simulation, truth)
     summary = Summary(len(simulation.dates), deliveries, sources)
     (truth / "summary.json").write_text(json.dumps(_document(simulation, summary), indent=1) + "\n", encoding="utf-8")
     return summary
@@ -51,16 +60,45 @@ def simulate_deliveries(spark: SparkSession, simulation: Simulation) -> None:
     simulation.check()
     simulation.out.mkdir(parents=True, exist_ok=True)
 
-    def write(feed: str) -> None:
-        source = packaged_source(feed)
-        _write(FEEDS[feed].told(people(spark, simulation), simulation, source), FEEDS[feed], simulation, source)
+    with _quick_plans(spark), _crowd(spark, simulation) as crowd, ThreadPoolExecutor(AT_A_TIME) as pool:
 
-    # While one feed's files are moved and counted, the next one is made.
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        def write(feed: str) -> None:
+            source = packaged_source(feed)
+            _write(FEEDS[feed].told(crowd, simulation, source), FEEDS[feed], simulation, source)
+
+        # While one feed's files are moved and counted, the next one is made.
         list(pool.map(write, simulation.feeds))
 
 
-# The story is told once for the truth and once for the files: measured, storing the rows in between was no cheaper.
+@contextmanager
+def _quick_plans(spark: SparkSession) -> Generator[None]:
+    """Without inferring what holds of every column: with so many of them that takes longer than making the rows."""
+    before = spark.conf.get(INFERENCE)
+    spark.conf.set(INFERENCE, "false")
+    try:
+        yield
+    finally:
+        spark.conf.set(INFERENCE, str(before))
+
+
+@contextmanager
+def _kept(rows: DataFrame, simulation: Simulation) -> Generator[DataFrame]:
+    """Of a small story the rows are kept, since planning takes longer than making them; of a large one it is dearer."""
+    if simulation.customers * len(simulation.dates) > SMALL:
+        yield rows
+        return
+    kept = rows.persist()
+    try:
+        yield kept
+    finally:
+        kept.unpersist()
+
+
+@contextmanager
+def _crowd(spark: SparkSession, simulation: Simulation) -> Generator[DataFrame]:
+    """The people, whose days several feeds are made of: Spark finds again what is kept of them."""
+    with _kept(people(spark, simulation), simulation) as crowd, _kept(days.lived(crowd, simulation), simulation):
+        yield crowd
 
 
 def _write_truth(rows: DataFrame, feed: Feed, simulation: Simulation, source: Source) -> None:

@@ -20,14 +20,16 @@ WINDOW = (90, 119)
 class World:
     """What drives sending and leaving.
 
-    A customer who pays on a day sends money for the first time on it with the chance `sending`. The chance per day of
-    leaving is `leaving`, and after the landmark `leaving` times `effect` for whoever has sent money by then. A share
-    of customers has a trait: it multiplies their `sending`, `leaving` and payments per day.
+    A share of the customers, `senders`, can ever send money; such a one does so for the first time on an active day
+    with the chance `sending`. The chance per day of leaving is `leaving`, and after the landmark `leaving` times
+    `effect` for whoever has sent money by then. A share of customers has a trait: it multiplies their `sending`,
+    `leaving` and payments per day.
     """
 
     sending: float
     leaving: float
     effect: float
+    senders: float
     trait_sending: float = 1.0
     trait_leaving: float = 1.0
     trait_rate: float = 1.0
@@ -35,15 +37,16 @@ class World:
 
 TRAIT_SHARE = 0.5
 
-SENDING = 0.05
-LEAVING = 0.0072
-EFFECT = 0.35
+SENDERS = 0.58
+SENDING = 0.18
+LEAVING = 0.00658
+EFFECT = 0.53
 
 WORLDS: Mapping[str, World] = {
     # Sending money is a matter of chance, and keeps people.
-    "causal": World(SENDING, LEAVING, EFFECT),
+    "causal": World(SENDING, LEAVING, EFFECT, SENDERS),
     # The same chance, and it keeps nobody.
-    "keen": World(SENDING, LEAVING, 1.0),
+    "keen": World(SENDING, LEAVING, 1.0, SENDERS),
     # It keeps nobody, but those with the trait send more and stay longer, and show it only a little in what they do.
-    "hidden": World(SENDING * 0.6, LEAVING * 1.5, 1.0, trait_sending=3.0, trait_leaving=0.25, trait_rate=1.3),
+    "hidden": World(SENDING / 3, LEAVING * 1.5, 1.0, SENDERS, trait_sending=4.0, trait_leaving=0.35, trait_rate=1.3),
 }

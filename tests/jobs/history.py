@@ -10,11 +10,20 @@ import conf
 from conf import Settings
 from jobs.ledger import Delivery, Ledger, Publication, Upstream
 from jobs.staleness import tables_of
+from tests.conftest import Place
+from tests.jobs.sources import CUSTOMERS, payments
+
+
+def conf_of(folder: Path) -> str:
+    """A configuration folder in `folder` of two sources, customers and payments; its path."""
+    place = Place(folder)
+    place.configure(CUSTOMERS, payments(name="payments", top="late_days = 7"))
+    return place.environ["CLM_CONF"]
 
 
 def settings_of(folder: Path) -> Settings:
-    """The packaged configuration over a lake in `folder`."""
-    return conf.load(environ={"CLM_LAKE": str(folder)})
+    """The settings of a lake in `folder` with two sources."""
+    return conf.load(environ={"CLM_LAKE": str(folder), "CLM_CONF": conf_of(folder)})
 
 
 def publish(

@@ -227,7 +227,12 @@ CASES: dict[str, tuple[list[Row], list[Row], int, list[Standing]]] = {
     "a recharge with a validity is a plan": ([], [plan(10, "p1")], 60, [("p1", 38, 10, "open", None)]),
     "one without is not, nor a plan for what is no number": (
         [],
-        [plan(10, "p1", validity=0), {**plan(10, "p2"), "plan_validity_days": None}, plan(10, "p3", category="fastag")],
+        [
+            plan(10, "p1", validity=0),
+            plan(10, "p2", validity=10**9),
+            {**plan(10, "p3"), "plan_validity_days": None},
+            plan(10, "p4", category="fastag"),
+        ],
         60,
         [],
     ),

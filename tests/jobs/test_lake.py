@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from jobs.errors import Busy, DataRefused, Failed
 from jobs.health import check_health, ensure_writable, refuse_unhealthy
@@ -20,6 +21,7 @@ from jobs.lake import Lake, Staged
 from jobs.lease import Lease
 from jobs.ledger import Ledger
 from jobs.ledger_records import Publication, Upstream
+from schemas.table import Column
 from tests.conftest import Place
 from tests.jobs.notes import NOTES, Note, Worker, note, notes
 
@@ -238,6 +240,27 @@ def test_a_snapshot_dropped_without_its_ledger_row_is_noted_later(open_lake: Cal
         publish_snapshot(forgetful, MON + timedelta(days=8))
     assert lake.recover(SNAPSHOTS.name) == 1
     assert snapshots(lake) == lake.ledger.kept_days(SNAPSHOTS.name) == [MON + timedelta(days=8)]
+
+
+# ---- columns declared since
+
+
+def test_a_table_gets_the_columns_that_were_declared_since_and_old_rows_have_null_there(lake: Lake) -> None:
+    publish(lake, note(MON))
+    mood = Column(name="mood", type="string", about="How it reads.")
+    wider = replace(NOTES, columns=(*NOTES.columns, mood))
+    lake.widen(NOTES)  # nothing to do
+    version = lake.recover(NOTES.name)
+    lake.widen(wider)
+    lake.widen(wider)
+    assert {row["mood"] for row in lake.read_day(NOTES.name, MON).collect()} == {None}
+    rows = notes(lake.spark, [note(TUE)]).withColumn("mood", F.lit("glad"))
+    lake.publish(lake.stage(wider, rows, [TUE], []), upstreams={})
+    told = lake.read(NOTES.name, known_on=TUE).collect()
+    assert {(row["as_of_date"], row["mood"]) for row in told} == {(MON, None), (TUE, "glad")}
+    # The widening is a commit of no run: the ledger goes on as if it were not there.
+    assert (version, lake.recover(NOTES.name)) == (0, 0)
+    assert check_health(lake, [NOTES.name]) == []
 
 
 # ---- two processes

@@ -138,6 +138,34 @@ def test_a_header_alone_is_no_row(spark: SparkSession, place: Place) -> None:
 # ---- json lines
 
 
+def test_json_lines_are_read_by_path_and_what_no_path_names_is_left(spark: SparkSession, place: Place) -> None:
+    put(
+        place,
+        "a.jsonl",
+        b'{"k": "1", "v": "a", "context": {"device": {"id": "d1", "ip": "10.0.0.1"}, "active": false}}\n'
+        b'{"k": "2", "v": "b", "context": {"active": "yes"}, "other": 1}\n'
+        b'{"k": "3", "v": "c"}\n',  # a column that [paths] names may be absent
+    )
+    place.configure(
+        payments(
+            path="payments/{date}/*.jsonl",
+            top="required = false",
+            files='format = "jsonl"\nmanifest = "computed"\n',
+            columns=COLUMNS + 'device = "string"\nis_active = "string"\n',
+            changed_map=MAPPED,
+            limits='[paths]\ndevice = "context.device.id"\nis_active = "context.active"\n',
+        )
+    )
+    (own,) = place.settings().sources
+    rows = read(spark, place, own)
+    assert cells(rows, "k", "device", "is_active", "undeclared") == [
+        ("1", "d1", "false", None),
+        ("2", None, "yes", '{"other":"1"}'),
+        ("3", None, None, None),
+    ]
+    assert "10.0.0.1" not in str(rows.collect())
+
+
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
 def test_json_lines_keep_the_digits_of_their_numbers(spark: SparkSession, place: Place, name: str) -> None:
     lines = [

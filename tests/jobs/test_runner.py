@@ -12,7 +12,7 @@ import pytest
 from conf import Settings
 from jobs import night_conform, runner
 from jobs.accounts import Account, Counts
-from jobs.errors import DataRefused, Usage
+from jobs.errors import Busy, DataRefused, Usage
 from jobs.ledger import Ledger
 from jobs.staleness import tables_of
 from tests.jobs.history import publish, replace_on, settings_of
@@ -61,6 +61,33 @@ def test_with_a_replacement_due_it_lands_again(settings: Settings, ledger: Ledge
     landed(settings, ledger, None)
     replace_on(ledger, SAT)
     assert runner._published_before_the_end(a_run(settings, ledger, SAT, SAT)) == set()
+
+
+@pytest.mark.parametrize(
+    ("table", "without", "is_refused"),
+    [
+        ("raw.customers", (FRI,), True),  # it was there the day before
+        ("raw.customers", (THU, FRI), False),  # a source of tonight's
+        ("core.customers", (THU, FRI), False),  # a feed of tonight's
+        ("core.customers", (FRI,), True),
+        ("core.customer_daily", (THU, FRI), True),  # every lake has it: the stage know has not been run
+        ("ops.deliveries", (THU, FRI), True),  # no night has been conformed
+    ],
+)
+def test_what_is_new_to_the_lake_has_no_yesterday(
+    settings: Settings, ledger: Ledger, table: str, without: tuple[date, ...], is_refused: bool
+) -> None:
+    replace_on(ledger, THU)  # the lake begins
+    for day in (THU, FRI):
+        for each in tables_of(settings):
+            if each != table or day not in without:
+                publish(ledger, each, day)
+    night = a_run(settings, ledger, SAT, SAT, first_night=THU)
+    if not is_refused:
+        runner._refuse_out_of_order(night, ["land", "conform", "know"])
+        return
+    with pytest.raises(Busy, match=f"{table} 2026-01-23 is not published"):
+        runner._refuse_out_of_order(night, ["land", "conform", "know"])
 
 
 def test_a_night_that_would_lose_the_rows_of_a_source_that_is_gone_is_not_run(

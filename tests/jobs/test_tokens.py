@@ -23,7 +23,7 @@ from conf import Settings, Source
 from jobs import doctor, land, taking
 from jobs.errors import DataRefused, Usage
 from jobs.ledger import Ledger
-from jobs.tokens import TokenMaker, normalised, token_maker, tokenise
+from jobs.tokens import TokenMaker, normalised, text_with_tokens, token_maker, tokenise
 from tests.conftest import Place
 from tests.jobs.sources import payments
 
@@ -42,6 +42,29 @@ def token(kind: str, text: str) -> str:
     made = MAKER.token(kind, text)
     assert made is not None
     return made
+
+
+# ---- texts
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("call 98765 43210 now", ["98765 43210"]),
+        ('{"to":"+91-98765-43210","n":3}', ["+91-98765-43210"]),
+        ("(098765) 43210", ["(098765) 43210"]),
+        ("९८७६५४३२१०", ["९८७६५४३२१०"]),
+        ("asha.rao+x@mail.example.co.in, 9876543210", ["asha.rao+x@mail.example.co.in", "9876543210"]),
+        ('{"dwell_ms":1200,"price":"199.00","ref":"ab12"}', []),
+        ("U123456789 is an id, P4711 too", []),
+        ("", []),
+    ],
+)
+def test_in_a_text_what_looks_like_a_number_or_an_address_is_its_token(text: str, hidden: list[str]) -> None:
+    made = text_with_tokens(text, MAKER)
+    for value in hidden:
+        text = text.replace(value, token("email" if "@" in value else "phone", value))
+    assert made == text
 
 
 # ---- one value, one spelling

@@ -5,7 +5,6 @@ The whole dump is judged here and its last nights are run; `make real DATA=...` 
 
 from __future__ import annotations
 
-import os
 from datetime import date
 from pathlib import Path
 
@@ -21,20 +20,14 @@ from jobs.progress import Progress
 from jobs.runner import backfill, run_night
 from jobs.taking import take
 from tests.real.comparison import differences
+from tests.real.marks import DATA, needs
 from tests.real.online_retail import expected
 from tests.real.online_retail.lake import DUMP, Shop
 
-BESIDE_THE_CHECKOUT = Path(__file__).parents[2].parent / "shared" / "data"
-DATA = Path(os.environ.get("CLM_REAL_DATA") or BESIDE_THE_CHECKOUT)
 # Holds a Saturday on which the shop was closed, and refused rows of both reasons.
 SINCE = date(2011, 12, 1)
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(
-        not (DATA / DUMP).is_file(), reason=f"no {DUMP} below CLM_REAL_DATA (unset: ../shared/data beside the checkout)"
-    ),
-]
+pytestmark = needs((DUMP,))
 
 
 @pytest.fixture(scope="module")

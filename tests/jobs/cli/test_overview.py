@@ -14,15 +14,16 @@ from conf import Settings
 from jobs.__main__ import main
 from jobs.ledger import Ledger
 from jobs.staleness import tables_of
-from tests.jobs.history import publish, publish_night
+from tests.jobs.history import conf_of, publish, publish_night
 
 MON, TUE = date(2026, 1, 26), date(2026, 1, 27)
 
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    for name in ("CLM_CONF", "CLM_ENV", "CLM_LEDGER_URL", "CLM_LANDING"):
+    for name in ("CLM_ENV", "CLM_LEDGER_URL", "CLM_LANDING"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLM_CONF", conf_of(tmp_path))
     monkeypatch.setenv("CLM_LAKE", str(tmp_path / "lake"))
     return conf.load()
 

@@ -28,6 +28,7 @@ def test_a_customer_for_a_day_in_an_empty_folder_can_be_told(simulation: Simulat
         ({"customers": 1_000_000_000}, "from 1 to 999,999,999"),  # its id would need a tenth digit
         ({"last": date(2025, 12, 31)}, "is before the first day"),
         ({"format": "xml"}, "Unknown format 'xml'"),
+        ({"world": "flat"}, "Unknown world 'flat'"),
         ({"feeds": ()}, "No feed"),
         ({"feeds": ("customers", "cats")}, "no feed 'cats'"),
         ({"mess": Mess(late=1.5)}, "late is 1.5"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,11 +10,9 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-import conf
 from conf import Settings
-from jobs.lake import Lake
 from jobs.ledger import Ledger
-from jobs.session import open_session
+from tests.real.onboarding import lake_of, onboard, one_row
 
 DUMP = Path("online_retail") / "online_retail.parquet"
 # What a night learned of the shop; their digests do not depend on how the nights were run.
@@ -39,17 +36,8 @@ class Shop:
 
     @classmethod
     def begin(cls, root: Path, data: Path) -> Shop:
-        """Copy the dump out of `data` (a link out of the landing folder would be refused); the lake is still empty."""
-        landed = root / "landing" / DUMP
-        if not landed.exists():
-            landed.parent.mkdir(parents=True)
-            shutil.copyfile(data / DUMP, landed)
-        environ = {
-            "CLM_LAKE": str(root / "lake"),
-            "CLM_LANDING": str(root / "landing"),
-            "CLM_CONF": str(Path(__file__).parent / "conf"),
-        }
-        return cls(root, conf.load(environ=environ))
+        """Copy the dump out of `data`; the lake is still empty."""
+        return cls(root, onboard(root, data, (DUMP,), Path(__file__).parent / "conf"))
 
     def digests(self, days: Sequence[date], tables: Sequence[str] = TABLES) -> dict[str, str]:
         """ "core.transactions 2011-12-08" → its digest, as `clm digest` prints it."""
@@ -63,20 +51,20 @@ class Shop:
 
     def figures(self, last: date) -> dict[str, int]:
         """What the lake says by `last`, under the names of `expected.computed`: each from the table that owns it."""
-        lake = Lake(open_session(self.settings), self.settings, Ledger.open(self.settings.ledger_url))
+        lake = lake_of(self.settings)
 
         def known(table: str) -> DataFrame:
             return lake.read(table, known_on=last)
 
         raw, posted = known("raw.online_retail"), known("core.transactions")
         figures = _accounts(known("ops.deliveries"))
-        figures |= _one_row(
+        figures |= one_row(
             raw.agg(
                 F.count_distinct("InvoiceNo").alias("delivered, invoices"),
                 F.count_distinct("as_of_date").alias("dates with invoices"),
             )
         )
-        figures |= _one_row(
+        figures |= one_row(
             posted.agg(
                 F.count(F.lit(1)).alias("accepted, invoices"),
                 F.count_if(F.col("status") == "success").alias("accepted, sales"),
@@ -88,7 +76,7 @@ class Shop:
 
     def retention(self, known_on: date) -> dict[str, int]:
         """Every complete month of first sales, under the names of `expected.retention`."""
-        lake = Lake(open_session(self.settings), self.settings, Ledger.open(self.settings.ledger_url))
+        lake = lake_of(self.settings)
         told = lake.read("mart.retention", known_on=known_on).where("grain = 'month' and slice = 'all' and is_complete")
         return {
             f"{row['cohort_start']:%Y-%m} {row['period']} {name}": row[name]
@@ -97,14 +85,8 @@ class Shop:
         }
 
 
-def _one_row(frame: DataFrame) -> dict[str, int]:
-    row = frame.first()
-    assert row is not None
-    return row.asDict()
-
-
 def _accounts(deliveries: DataFrame) -> dict[str, int]:
-    return _one_row(
+    return one_row(
         deliveries.agg(
             *(F.sum(name).alias(f"{name}, rows") for name in ("delivered", "accepted", "duplicate", "waiting"))
         )
@@ -123,7 +105,7 @@ def _refused(quarantine: DataFrame) -> dict[str, int]:
     invoice = F.get_json_object("row", "$.InvoiceNo")
     rows = [F.count_if(is_in).alias(f"{name}, rows") for name, is_in in groups.items()]
     invoices = [F.count_distinct(F.when(is_in, invoice)).alias(f"{name}, invoices") for name, is_in in groups.items()]
-    return _one_row(quarantine.agg(*rows, *invoices))
+    return one_row(quarantine.agg(*rows, *invoices))
 
 
 def _months(daily: DataFrame, posted: DataFrame) -> dict[str, int]:

@@ -1,0 +1,59 @@
+"""A temporary lake of the Complete Journey campaigns, onboarded by the configuration beside this file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from conf import Settings
+from jobs.progress import Progress
+from jobs.runner import backfill
+from tests.real.complete_journey.expected import CAMPAIGNS, FIRST, LAST, REDEMPTIONS
+from tests.real.onboarding import accounts, lake_of, onboard
+
+
+def loaded(root: Path, data: Path, progress: Progress, *, since: date = FIRST) -> Settings:
+    """Both dumps as one range until they are posted: nothing that is known of customers comes from feedback."""
+    settings = onboard(root, data, (CAMPAIGNS, REDEMPTIONS), Path(__file__).parent / "conf")
+    backfill(settings, since, LAST, reason="first load", until="conform", progress=progress)
+    return settings
+
+
+def figures(settings: Settings, known_on: date = LAST) -> dict[str, int]:
+    """What the lake says, under the names of `expected.computed`; its few thousand postings are read once."""
+    lake = lake_of(settings)
+    posted = lake.read("core.campaign_feedback", known_on=known_on).select("trigger_id", "outcome", "occurred_at")
+    feedback = [Feedback(*row) for row in posted.collect()]
+    return accounts(lake, known_on) | _households(feedback) | _times(feedback)
+
+
+class Feedback(NamedTuple):
+    trigger_id: str
+    outcome: str
+    occurred_at: datetime
+
+    @property
+    def campaign(self) -> str:
+        return f"campaign {self.trigger_id.split('-')[0]}"
+
+    @property
+    def household(self) -> str:
+        return self.trigger_id.split("-")[1]
+
+
+def _households(feedback: Sequence[Feedback]) -> dict[str, int]:
+    sent, converted = ([each for each in feedback if each.outcome == outcome] for outcome in ("sent", "converted"))
+    targeted = {each.trigger_id for each in sent}
+    figures = {"redeemed without being targeted": sum(each.trigger_id not in targeted for each in converted)}
+    for stage, reached in {"targeted": sent, "redeemed": converted}.items():
+        for campaign in {each.campaign for each in feedback}:
+            figures[f"{campaign}, {stage}"] = len({each.household for each in reached if each.campaign == campaign})
+        figures[f"all campaigns, {stage}"] = len({each.household for each in reached})
+    return figures
+
+
+def _times(feedback: Sequence[Feedback]) -> dict[str, int]:
+    return dict(Counter(f"{each.outcome} at {each.occurred_at:%Y-%m-%d %H:%M:%S}" for each in feedback))
