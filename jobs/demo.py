@@ -28,6 +28,8 @@ from jobs.simulate.run import simulate_deliveries
 # With this last night and 153 days the windows of the first month have closed.
 LAST = date(2026, 2, 5)
 SINGLE_NIGHTS = 3
+# So long the other feeds have been there: what the app tells is ten times as much as the payments.
+OTHERS_DAYS = 21
 SEED = 7
 # The windows of the retention table, in days after the first active date.
 BRACKETS = ("days_1_29", "days_30_59", "days_60_89", "days_90_119")
@@ -75,7 +77,9 @@ def run(customers: int, days: int, *, folder: Path, env: str | None, progress: P
         spark = open_session(settings)
     with progress.step(f"simulate {customers} customers from {first} to {LAST}"):
         out = folder / "landing"
-        simulate_deliveries(spark, Simulation(customers, first=first, last=LAST, seed=SEED, out=out))
+        began = max(first, LAST - timedelta(days=OTHERS_DAYS - 1))
+        told = Simulation(customers, first=first, last=LAST, seed=SEED, out=out, others_from=began)
+        simulate_deliveries(spark, told)
     reason = "first load of the demonstration"
     with progress.step("first load"):
         backfill(settings, first, nights[0] - timedelta(days=1), reason=reason, progress=progress)

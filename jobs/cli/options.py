@@ -28,15 +28,15 @@ def _day(text: str) -> date:
         raise typer.BadParameter(f"{text!r} is not a date; write it as 2026-01-31.") from None
 
 
-def _day_option(*names: str, about: str) -> Any:
+def day_option(*names: str, about: str) -> Any:
     return typer.Option(*names, parser=_day, metavar="YYYY-MM-DD", help=about, show_default=False)
 
 
-AsOf = Annotated[date, _day_option("--date", about="The as-of date: the night that is meant.")]
-MaybeAsOf = Annotated[date | None, _day_option("--date", about="The as-of date; default: the last published night.")]
-NextNight = Annotated[date | None, _day_option("--date", about="The night it is for; default: the next one.")]
-First = Annotated[date, _day_option("--from", about="The first date.")]
-Last = Annotated[date, _day_option("--to", about="The last date, included.")]
+AsOf = Annotated[date, day_option("--date", about="The as-of date: the night that is meant.")]
+MaybeAsOf = Annotated[date | None, day_option("--date", about="The as-of date; default: the last published night.")]
+NextNight = Annotated[date | None, day_option("--date", about="The night it is for; default: the next one.")]
+First = Annotated[date, day_option("--from", about="The first date.")]
+Last = Annotated[date, day_option("--to", about="The last date, included.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON Lines on stdout.")]
 Env = Annotated[
     str | None, typer.Option("--env", help="The environment of conf; wins over CLM_ENV.", show_default=False)

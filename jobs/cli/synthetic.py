@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import conf
-from jobs.cli.options import Debug, Env, Quiet, _day_option, refuse_backwards
+from jobs.cli.options import Debug, Env, Quiet, day_option, refuse_backwards
 from jobs.errors import Usage
 from jobs.progress import Progress, progress_for
 from jobs.simulate.plan import SOURCE_OF, WORLDS, Mess, Simulation
@@ -22,8 +22,8 @@ Out = Annotated[Path, typer.Option("--out", help="A folder without deliveries; m
 Population = Annotated[
     int | None, typer.Option("--customers", min=1, help="How many people, newcomers included.", show_default=False)
 ]
-From = Annotated[date | None, _day_option("--from", about="The first date.")]
-To = Annotated[date | None, _day_option("--to", about="The last date, included.")]
+From = Annotated[date | None, day_option("--from", about="The first date.")]
+To = Annotated[date | None, day_option("--to", about="The last date, included.")]
 World = Annotated[str, typer.Option("--world", help=f"Why those who send money stay: {', '.join(WORLDS)}.")]
 Lists = Annotated[
     Path | None,

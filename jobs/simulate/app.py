@@ -9,13 +9,13 @@ from pyspark.sql import DataFrame
 from jobs.simulate import contacts, days, devices, planted
 from jobs.simulate.chance import Chance
 from jobs.simulate.clock import DAY
-from jobs.simulate.payments import payments
+from jobs.simulate.payments import PUSH, SYNC, payments
 from jobs.simulate.people import first_phone_number
 from jobs.simulate.plan import Simulation, Source
 from jobs.simulate.sending import EVENT_KINDS, answered_events, copied, days_off
 
-# Visits by their place in the day, beyond those of `payments`: what the app does by itself, and newcomers.
-PUSH, SYNC, NEWCOMER, REGISTRATION = 71, 72, 81, 90
+# Visits by their place in the day, beyond those of `payments`: newcomers.
+NEWCOMER, REGISTRATION = 81, 90
 
 ICON_OF = {
     "recharge": "recharge",
@@ -158,19 +158,6 @@ def _events(people: DataFrame, simulation: Simulation) -> DataFrame:
         *who, "nth", "product", nobody, f"created - {lead} as began", f"{lead} as lead"
     )
     nothing_paid = "cast(null as string) as product"
-    by_itself = (
-        days.lived(people, simulation)
-        .selectExpr(*who, f"explode(array({PUSH}, {SYNC})) as nth")
-        .filter(visit.chance("by itself", 0.12))
-        .selectExpr(
-            *who,
-            "nth",
-            nothing_paid,
-            nobody,
-            f"cast(day as bigint) * {DAY} + {visit.number('second', 0, DAY - 1)} as began",
-            "0 as lead",
-        )
-    )
     some_time = f"cast(day as bigint) * {DAY} + {visit.number('second', 6 * 3600, DAY - 1)}"
     arriving = (
         days.arriving(people, simulation)
@@ -184,7 +171,7 @@ def _events(people: DataFrame, simulation: Simulation) -> DataFrame:
             "100 as lead",
         )
     )
-    visits = of_payments.unionByName(by_itself).unionByName(arriving).filter(f"day <= {simulation.last_day}")
+    visits = of_payments.unionByName(arriving).filter(f"day <= {simulation.last_day}")
     session_id = "concat('S', lpad(cast(day as string), 5, '0'), lpad(cast(number as string), 9, '0'), nth)"
     return (
         visits.selectExpr("*", f"{session_id} as session_id", f"inline({_told(visit)})")

@@ -31,8 +31,11 @@ def lived(people: DataFrame, simulation: Simulation) -> DataFrame:
     latest = f"least(begin_day + greatest(leaving_age, coalesce(leaving_again_age, 0)), {beyond}, " + (
         f"coalesce(cast(floor(deleted_at / {DAY}) as int) - 1, {beyond}))"
     )
+    # Those who are gone or yet to come whatever they do: so it is not looked for when they send money.
+    latest_of_all = "begin_day + greatest(leaving_age_1, coalesce(leaving_again_age_1, 0))"
     alive = (
-        people.selectExpr("*", f"greatest(begin_day, {first}) as from_day", f"{latest} as to_day")
+        people.filter(f"begin_day <= {beyond} and {latest_of_all} >= {first}")
+        .selectExpr("*", f"greatest(begin_day, {first}) as from_day", f"{latest} as to_day")
         .filter("from_day <= to_day")
         .selectExpr("* except (from_day, to_day)", "explode(sequence(from_day, to_day)) as day")
         .selectExpr("*", "day - begin_day as age")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.simulate.deliver import place
 from jobs.simulate.life import is_active, is_there
 from jobs.simulate.plan import Simulation
 from jobs.simulate.worlds import LANDMARK, WINDOW
@@ -41,9 +43,12 @@ def outcomes(people: DataFrame, simulation: Simulation) -> DataFrame:
 
 def write_outcomes(people: DataFrame, simulation: Simulation, truth: Path) -> None:
     """`truth/outcomes.parquet`, and `truth/outcomes.json`: the true effect among the upgraded."""
-    folder = truth / "outcomes.parquet"
-    outcomes(people, simulation).coalesce(1).write.parquet(f"file://{folder.absolute()}")
-    told = people.sparkSession.read.parquet(f"file://{folder.absolute()}")
+    file = truth / "outcomes.parquet"
+    with tempfile.TemporaryDirectory(prefix=".simulate-", dir=truth) as work:
+        folder = Path(work).absolute() / "outcomes"
+        outcomes(people, simulation).coalesce(1).sortWithinPartitions("user_id").write.parquet(f"file://{folder}")
+        place(next(folder.glob("part-*")), file, "parquet")
+    told = people.sparkSession.read.parquet(f"file://{file.absolute()}")
     row = (
         told.filter("is_upgraded")
         .agg(

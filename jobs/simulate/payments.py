@@ -14,6 +14,9 @@ from jobs.simulate.plan import Simulation
 # A payment's place in its day (`nth`): the own plan, others from 1 on, the first transfer and further ones, bills,
 # money received, and visits without a payment, which only the app hears of.
 OWN_PLAN, FIRST_TRANSFER, BILL, RECEIVED, VISIT = 0, 21, 30, 40, 50
+# What the app does by itself: a message comes, news are fetched; so often a day.
+BY_ITSELF = (PUSH, SYNC) = (71, 72)
+BY_ITSELF_SHARE = 0.12
 
 # Weight of each way to pay among those a customer has taken to. Together with the own plan, bills and the mean amounts
 # below they follow PhonePe Pulse, India 2018, all quarters (PhonePe, CDLA-Permissive-2.0): of all payments 48.5 % peer
@@ -21,7 +24,7 @@ OWN_PLAN, FIRST_TRANSFER, BILL, RECEIVED, VISIT = 0, 21, 30, 40, 50
 WEIGHTS = {
     "recharge": (None, 1.0),
     "p2p_transfer": ("send_age", 6.0),
-    "p2m_payment": ("merchant_age", 5.3),
+    "p2m_payment": ("merchant_age", 6.0),
     "wallet_load": ("wallet_age", 3.2),
     "marketplace_order": ("market_age", 3.2),
     "b2b_payment": ("business_age", 1.0),
@@ -133,8 +136,14 @@ def _attempts(people: DataFrame, simulation: Simulation, *, visits: bool) -> Dat
         *(f"if(bill{slot}, array({BILL + slot}), {none})" for slot in billing.SLOTS),
         *([] if visits else [f"if(received > 0, sequence({RECEIVED + 1}, {RECEIVED} + received), {none})"]),
         *([f"if(visits_of_day > 0, sequence({VISIT + 1}, {VISIT} + visits_of_day), {none})"] if visits else []),
+        *([f"if(is_called_{nth}, array({nth}), {none})" for nth in BY_ITSELF] if visits else []),
     ]
-    return days.lived(people, simulation).selectExpr("*", f"explode(concat({', '.join(slots)})) as nth")
+    draw = Chance(simulation.seed, ("number", "day"))
+    called = [f"{draw.chance(f'by itself {nth}', BY_ITSELF_SHARE)} as is_called_{nth}" for nth in BY_ITSELF]
+    lived = days.lived(people, simulation)
+    return (lived.selectExpr("*", *called) if visits else lived).selectExpr(
+        "*", f"explode(concat({', '.join(slots)})) as nth"
+    )
 
 
 def _weights() -> dict[str, str]:

@@ -25,8 +25,10 @@ MEDIAN_RATE = 0.26
 RATE_SIGMA = 1.1
 MOST_RATE = 10.0
 
-# Visits to the app per day in which nothing is paid, beside the payments: a median and a deviation of its own.
-MEDIAN_VISITS = 0.30
+# Visits to the app per day in which nothing is paid: a median and a deviation of their own. With the payments' visits
+# they come to the app opens per registered user and day of PhonePe Pulse, India 2022 Q1, 0.468, and the rates above to
+# its payments, 0.226: 15,724 million opens and 7,593 million payments of 373.0 million registered users in 90 days.
+MEDIAN_VISITS = 0.46
 VISITS_SIGMA = 0.9
 MOST_VISITS = 12.0
 
@@ -42,8 +44,8 @@ HABITS = {
 PLANS = {"28": 0.65, "56": 0.20, "84": 0.15}
 LEAST_RATE_FOR_LONG_PLANS = 0.5
 
-# Every 40th customer gives the phone number up, and the next one has it later.
-HANDED_ON_EVERY, GIVER, TAKER = 40, 7, 8
+# Every 20th customer gives the phone number up, and the next one has it later.
+HANDED_ON_EVERY, GIVER, TAKER = 20, 7, 8
 
 LANGUAGES = {"hi": 44, "en": 14, "bn": 8, "mr": 7, "te": 7, "ta": 6, "gu": 5, "kn": 4, "or": 3, "ml": 2}
 CITY_TIERS = {"tier_1": 30, "tier_2": 30, "tier_3": 40}

@@ -22,13 +22,16 @@ from jobs.simulate.feeds import FEEDS, Feed
 from jobs.simulate.outcomes import write_outcomes
 from jobs.simulate.people import people
 from jobs.simulate.plan import Simulation, Source, SourceSummary, Summary, packaged_source
+from schemas.feeds import FEEDS as KINDS
 
 log = logging.getLogger("clm")
 
 AT_A_TIME = 2
 # Customers times days: about as many fit into the memory of a laptop beside everything else.
 SMALL = 400_000
-INFERENCE = "spark.sql.constraintPropagation.enabled"
+TINY = 40_000
+INFERENCE = {"spark.sql.constraintPropagation.enabled": "false"}
+COMPILED = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
 
 
 def simulate(spark: SparkSession, simulation: Simulation) -> Summary:
@@ -41,11 +44,11 @@ def simulate(spark: SparkSession, simulation: Simulation) -> Summary:
     truth = simulation.out / "truth"
     truth.mkdir(parents=True)
     sources, deliveries = {}, 0
-    with _quick_plans(spark), _crowd(spark, simulation) as crowd:
+    with _quick_plans(spark, simulation), _crowd(spark, simulation) as crowd:
         for feed in simulation.feeds:
             source = packaged_source(feed)
             log.info("%s: simulating %d days of %d customers", source.name, len(simulation.dates), simulation.customers)
-            with _kept(FEEDS[feed].told(crowd, simulation, source), simulation) as rows:
+            with _kept(_begun(FEEDS[feed].told(crowd, simulation, source), feed, simulation), simulation) as rows:
                 _write_truth(rows, FEEDS[feed], simulation, source)
                 deliveries += _write(rows, FEEDS[feed], simulation, source)
             sources[source.name] = _summary(spark, truth / source.name)
@@ -60,25 +63,42 @@ def simulate_deliveries(spark: SparkSession, simulation: Simulation) -> None:
     simulation.check()
     simulation.out.mkdir(parents=True, exist_ok=True)
 
-    with _quick_plans(spark), _crowd(spark, simulation) as crowd, ThreadPoolExecutor(AT_A_TIME) as pool:
+    with _quick_plans(spark, simulation), _crowd(spark, simulation) as crowd, ThreadPoolExecutor(AT_A_TIME) as pool:
 
         def write(feed: str) -> None:
             source = packaged_source(feed)
-            _write(FEEDS[feed].told(crowd, simulation, source), FEEDS[feed], simulation, source)
+            rows = _begun(FEEDS[feed].told(crowd, simulation, source), feed, simulation)
+            _write(rows, FEEDS[feed], simulation, source)
 
         # While one feed's files are moved and counted, the next one is made.
         list(pool.map(write, simulation.feeds))
 
 
+def _begun(rows: DataFrame, feed: str, simulation: Simulation) -> DataFrame:
+    """What a feed delivers once it has begun to: of a state the first delivery holds all there was before."""
+    first = simulation.first_of(feed)
+    if first == simulation.first:
+        return rows
+    if KINDS[feed].kind == "events":
+        return rows.where(F.col("delivery_date") >= F.lit(first))
+    return rows.withColumn("delivery_date", F.greatest("delivery_date", F.lit(first)))
+
+
 @contextmanager
-def _quick_plans(spark: SparkSession) -> Generator[None]:
-    """Without inferring what holds of every column: with so many of them that takes longer than making the rows."""
-    before = spark.conf.get(INFERENCE)
-    spark.conf.set(INFERENCE, "false")
+def _quick_plans(spark: SparkSession, simulation: Simulation) -> Generator[None]:
+    """Without inferring what holds of every column: with so many of them that takes longer than making the rows.
+
+    And compiled, whatever the session does otherwise, unless the story is tiny.
+    """
+    settings = INFERENCE | (COMPILED if simulation.customers * len(simulation.dates) > TINY else {})
+    before = {key: spark.conf.get(key) for key in settings}
+    for key, value in settings.items():
+        spark.conf.set(key, value)
     try:
         yield
     finally:
-        spark.conf.set(INFERENCE, str(before))
+        for key, value in before.items():
+            spark.conf.set(key, str(value))
 
 
 @contextmanager
@@ -113,7 +133,8 @@ def _write_truth(rows: DataFrame, feed: Feed, simulation: Simulation, source: So
 
 
 def _write(rows: DataFrame, feed: Feed, simulation: Simulation, source: Source) -> int:
-    file_format, dates = simulation.format_of(source), simulation.dates
+    file_format = simulation.format_of(source)
+    dates = [day for day in simulation.dates if day >= simulation.first_of(source.feed)]
     columns = as_delivered(rows, source, file_format, feed.sent_as, feed.also)
     with _work_folder(simulation) as work:
         files = write_days(rows, columns, feed.order, dates, file_format, Path(work) / "files")

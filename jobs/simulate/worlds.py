@@ -40,7 +40,7 @@ TRAIT_SHARE = 0.5
 SENDERS = 0.58
 SENDING = 0.18
 LEAVING = 0.00658
-EFFECT = 0.53
+EFFECT = 0.54
 
 WORLDS: Mapping[str, World] = {
     # Sending money is a matter of chance, and keeps people.

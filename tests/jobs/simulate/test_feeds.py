@@ -51,9 +51,7 @@ def _lines(out: Path, source: str) -> list[dict[str, Any]]:
 
 def _csv(out: Path, source: str) -> list[dict[str, Any]]:
     with duckdb.connect() as db:
-        return (
-            db.execute(f"from read_csv('{out}/{source}/*/*.csv.gz', all_varchar = true)").to_arrow_table().to_pylist()
-        )
+        return db.sql(f"from read_csv('{out}/{source}/*/*.csv.gz', all_varchar = true)").to_arrow_table().to_pylist()
 
 
 def _moment(text: str) -> datetime:
@@ -167,21 +165,23 @@ def test_a_device_is_in_one_hand_a_day_and_some_are_shared(
     assert len(named & users.keys()) > 0.9 * len(users)
 
 
-def test_a_paid_bill_is_paid_by_a_payment_of_the_same_amount(story: Simulation, summary: Summary) -> None:
+def test_a_paid_bill_is_paid_by_a_payment_of_the_same_amount(
+    story: Simulation, truth: dict[str, list[dict[str, Any]]]
+) -> None:
     rows = [row for row in _csv(story.out, "bills") if row["rupees"].replace(".", "").isdigit()]
+    broken = {row["payment_id"] for row in truth["payments"] if row["kind"] == "broken"}
     payments = {
         (row["user_id"], row["biller"], row["category"], row["rupees"]): row["created"]
         for row in _csv(story.out, "payments")
-        if row["product"] == "bill_payment"
+        if row["product"] == "bill_payment" and row["payment_id"] not in broken
     }
     paid = [row for row in rows if row["state"] == "PAID" and row["user_id"] and row["changed"] > "2026-01-03"]
     assert len(paid) > 20
     found = [row for row in paid if (row["user_id"], row["biller"], row["category"], row["rupees"]) in payments]
-    # Broken payments and bills aside.
-    assert len(found) > 0.85 * len(paid)
+    # Broken payments and those that come late aside.
+    assert len(found) > 0.75 * len(paid)
     for row in found:
-        created = payments[row["user_id"], row["biller"], row["category"], row["rupees"]]
-        assert created is None or created < row["changed"]
+        assert payments[row["user_id"], row["biller"], row["category"], row["rupees"]] < row["changed"]
     for row in rows:
         if row["state"] == "ISSUED" and row["due"] and row["due"][:2] == "20":
             ahead = date.fromisoformat(row["due"]) - date.fromisoformat(row["issued"][:10])

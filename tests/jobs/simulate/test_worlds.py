@@ -45,7 +45,7 @@ def test_sending_keeps_people_in_the_causal_world_only(compiled: SparkSession, t
         assert told["effect_among_upgraded"] == 0
     ((customers, worse),) = duckdb.sql(
         f"""select count(*), count(*) filter (retained_if_not and not retained_if_upgraded)
-        from '{tmp_path}/truth/outcomes.parquet/*.parquet'"""
+        from '{tmp_path}/truth/outcomes.parquet'"""
     ).fetchall()
     assert customers > 20
     assert worse == 0
