@@ -36,11 +36,13 @@ def run(place: Path, data: Path, *, progress: Progress) -> list[str]:
 
 def _print_campaigns(campaigns: Sequence[str], of_lake: Mapping[str, int], of_duckdb: Mapping[str, int]) -> None:
     stages = ("targeted", "redeemed")
-    table = Table("", title="Households: lake / DuckDB / known", title_justify="left", box=None, header_style="bold")
+    table = Table("", title="\nHouseholds: lake / DuckDB / known", title_justify="left", box=None, header_style="bold")
     for stage in stages:
         table.add_column(stage, justify="right")
     for campaign in campaigns:
         names = [f"{campaign}, {stage}" for stage in stages]
-        found = [[figures.get(name, "–") for figures in (of_lake, of_duckdb, KNOWN)] for name in names]
-        table.add_row(campaign, *("{} / {} / {}".format(*each) for each in found))
-    Console(highlight=False).print("\n", table, sep="")
+        found = [[figures.get(name) for figures in (of_lake, of_duckdb, KNOWN)] for name in names]
+        table.add_row(
+            campaign, *(" / ".join("–" if each is None else f"{each:,}" for each in three) for three in found)
+        )
+    Console(highlight=False).print(table)

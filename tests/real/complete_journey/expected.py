@@ -33,11 +33,12 @@ TARGETED = """
 create temp table targeted as
 select campaign_id, household_id, cast(start_date as date) as day
 from read_parquet(?) as campaigns join read_parquet(?) as descriptions using (campaign_id)
+where day >= ?
 """
 
 REDEEMED = """
 create temp table redeemed as
-select campaign_id, household_id, cast(redemption_date as date) as day from read_parquet(?)
+select campaign_id, household_id, cast(redemption_date as date) as day from read_parquet(?) where day >= ?
 """
 
 ROWS = """
@@ -63,7 +64,9 @@ group by grouping sets ((campaign_id), ())
 order by grouping(campaign_id), campaign_id::int
 """
 
-UNTARGETED = "select count(*) from redeemed anti join targeted using (campaign_id, household_id)"
+UNTARGETED = """
+select count(distinct (campaign_id, household_id)) from redeemed anti join targeted using (campaign_id, household_id)
+"""
 
 # A day is told as its midnight where the stores are.
 TIMES = """
@@ -77,13 +80,13 @@ group by all
 """
 
 
-def computed(data: Path) -> dict[str, int]:
-    """The figures by name: of the files, of the campaigns, and what became of triggers at each instant."""
+def computed(data: Path, since: date = FIRST) -> dict[str, int]:
+    """The figures of `since` and later: of the files, of the campaigns, and what became of triggers at each instant."""
     with duckdb.connect() as connection:
         connection.execute("set threads = 2")
         connection.execute("set timezone = 'UTC'")
-        connection.execute(TARGETED, [str(data / CAMPAIGNS), str(data / DESCRIPTIONS)])
-        connection.execute(REDEEMED, [str(data / REDEMPTIONS)])
+        connection.execute(TARGETED, [str(data / CAMPAIGNS), str(data / DESCRIPTIONS), since])
+        connection.execute(REDEEMED, [str(data / REDEMPTIONS), since])
         figures: dict[str, int] = {}
         for source, delivered, accepted in connection.execute(ROWS).fetchall():
             figures |= {f"{source}, delivered": delivered, f"{source}, accepted": accepted}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +15,14 @@ from tests.real.complete_journey.expected import CAMPAIGNS, FIRST, LAST, REDEMPT
 from tests.real.onboarding import accounts, lake_of, onboard
 
 
+def landed(root: Path, data: Path) -> Settings:
+    """Both dumps in a landing folder; the lake is still empty."""
+    return onboard(root, data, (CAMPAIGNS, REDEMPTIONS), Path(__file__).parent / "conf")
+
+
 def loaded(root: Path, data: Path, progress: Progress, *, since: date = FIRST) -> Settings:
     """Both dumps as one range until they are posted: nothing that is known of customers comes from feedback."""
-    settings = onboard(root, data, (CAMPAIGNS, REDEMPTIONS), Path(__file__).parent / "conf")
+    settings = landed(root, data)
     backfill(settings, since, LAST, reason="first load", until="conform", progress=progress)
     return settings
 
@@ -26,8 +31,7 @@ def figures(settings: Settings, known_on: date = LAST) -> dict[str, int]:
     """What the lake says, under the names of `expected.computed`; its few thousand postings are read once."""
     lake = lake_of(settings)
     posted = lake.read("core.campaign_feedback", known_on=known_on).select("trigger_id", "outcome", "occurred_at")
-    feedback = [Feedback(*row) for row in posted.collect()]
-    return accounts(lake, known_on) | _households(feedback) | _times(feedback)
+    return accounts(lake, known_on) | outcomes([Feedback(*row) for row in posted.collect()])
 
 
 class Feedback(NamedTuple):
@@ -44,10 +48,15 @@ class Feedback(NamedTuple):
         return self.trigger_id.split("-")[1]
 
 
-def _households(feedback: Sequence[Feedback]) -> dict[str, int]:
+def outcomes(posted: Collection[Feedback]) -> dict[str, int]:
+    """What became of the triggers, by campaign and by time."""
+    return _households(posted) | _times(posted)
+
+
+def _households(feedback: Collection[Feedback]) -> dict[str, int]:
     sent, converted = ([each for each in feedback if each.outcome == outcome] for outcome in ("sent", "converted"))
     targeted = {each.trigger_id for each in sent}
-    figures = {"redeemed without being targeted": sum(each.trigger_id not in targeted for each in converted)}
+    figures = {"redeemed without being targeted": len({each.trigger_id for each in converted} - targeted)}
     for stage, reached in {"targeted": sent, "redeemed": converted}.items():
         for campaign in {each.campaign for each in feedback}:
             figures[f"{campaign}, {stage}"] = len({each.household for each in reached if each.campaign == campaign})
@@ -55,5 +64,5 @@ def _households(feedback: Sequence[Feedback]) -> dict[str, int]:
     return figures
 
 
-def _times(feedback: Sequence[Feedback]) -> dict[str, int]:
+def _times(feedback: Collection[Feedback]) -> dict[str, int]:
     return dict(Counter(f"{each.outcome} at {each.occurred_at:%Y-%m-%d %H:%M:%S}" for each in feedback))

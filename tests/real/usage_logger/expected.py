@@ -84,9 +84,13 @@ def _noticed(noticed: str) -> tuple[str | None, str]:
             raise ValueError(f"not known: {noticed}")
 
 
+def _by_source(data: Path) -> dict[str, list[Event]]:
+    return {"past_usage": list(past_usage(data / PAST)), "continuous": list(continuous(data / CONTINUOUS))}
+
+
 def computed(data: Path) -> dict[str, int]:
-    """The figures by name: of the files, of the dates, and by date, app and action."""
-    by_source = {"past_usage": list(past_usage(data / PAST)), "continuous": list(continuous(data / CONTINUOUS))}
+    """The figures of both logs by name: rows and times, by action, by date, and by date, app and action."""
+    by_source = _by_source(data)
     figures: dict[str, int] = {}
     for source, events in by_source.items():
         # Without ids identical rows are different facts: none is a duplicate.
@@ -97,15 +101,24 @@ def computed(data: Path) -> dict[str, int]:
         figures[f"{source}, last at (ms)"] = max(event.unix_ms for event in events)
         figures[f"{source}, sum of times (ms)"] = sum(event.unix_ms for event in events)
     everything = [event for events in by_source.values() for event in events]
-    in_front = [event for event in everything if event.is_in_front]
-    figures["active dates"] = len({event.at.date() for event in in_front})
     # The tracking plan beside the sources names every action.
     figures["dates with unknown events"] = 0
-    for day in sorted({event.at.date() for event in everything}):
+    return (
+        figures
+        | Counter(event.action for event in everything)
+        | Counter(f"{event.at.date()}, events" for event in everything)
+        | Counter(f"{event.at.date()} {event.app or '(phone)'}: {event.action}" for event in everything)
+    )
+
+
+def of_owner(data: Path) -> dict[str, int]:
+    """What the owner did by date; only what had an app in front is anything the owner did."""
+    in_front = [event for events in _by_source(data).values() for event in events if event.is_in_front]
+    days = sorted({event.at.date() for event in in_front})
+    figures = {"active dates": len(days)}
+    for day in days:
         of_day = [event for event in in_front if event.at.date() == day]
-        figures[f"{day}, events"] = sum(event.at.date() == day for event in everything)
         figures[f"{day}, in front"] = len(of_day)
         figures[f"{day}, in front at night"] = sum(event.is_at_night for event in of_day)
         figures[f"{day}, last in front at (ms)"] = max(event.unix_ms for event in of_day)
-    figures |= Counter(event.action for event in everything)
-    return figures | Counter(f"{event.at.date()} {event.app or '(phone)'}: {event.action}" for event in everything)
+    return figures

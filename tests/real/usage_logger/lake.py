@@ -18,30 +18,41 @@ from tests.real.onboarding import accounts, lake_of, onboard
 from tests.real.usage_logger.expected import FILES, FIRST, LAST
 
 
-def loaded(root: Path, data: Path, progress: Progress) -> Settings:
-    """Both dumps as one range, until what is known of the phone's owner."""
+def loaded(root: Path, data: Path, progress: Progress, *, until: str | None = None) -> Settings:
+    """Both dumps as one range, until what is known of the phone's owner, or only until a stage before."""
     settings = onboard(root, data, FILES, Path(__file__).parent / "conf")
-    backfill(settings, FIRST, LAST, reason="first load", progress=progress)
+    backfill(settings, FIRST, LAST, reason="first load", until=until, progress=progress)
     return settings
 
 
-def figures(settings: Settings, known_on: date = LAST) -> dict[str, int]:
-    """What the lake says, under the names of `expected.computed`; its few thousand postings are read once."""
+def figures(settings: Settings) -> dict[str, int]:
+    """What the lake says of both logs, under the names of `expected.computed`; its postings are read once."""
     lake = lake_of(settings)
-    posted = lake.read("core.app_events", known_on=known_on).select(
+    posted = lake.read("core.app_events", known_on=LAST).select(
         "source", "event_id", "event_date", F.unix_millis("occurred_at"), "screen", "action"
     )
     events = [Posted(*row) for row in posted.collect()]
-    unknown = lake.read("ops.quality", known_on=known_on).where("expectation = 'unknown_event' and not success")
+    unknown = lake.read("ops.quality", known_on=LAST).where("expectation = 'unknown_event' and not success")
     return (
-        accounts(lake, known_on)
+        accounts(lake, LAST)
         | _sources(events)
         | {"dates with unknown events": unknown.count()}
-        | _dates(lake.read("core.customer_daily", known_on=known_on))
         | dict(Counter(event.action for event in events))
         | dict(Counter(f"{event.day}, events" for event in events))
         | dict(Counter(f"{event.day} {event.app or '(phone)'}: {event.action}" for event in events))
     )
+
+
+def figures_of_owner(daily: DataFrame) -> dict[str, int]:
+    """What rows of core.customer_daily say of the one customer, under the names of `expected.of_owner`."""
+    named = {
+        "in front": F.coalesce("foreground_event_count", F.lit(0)),
+        "in front at night": F.coalesce("night_event_count", F.lit(0)),
+        "last in front at (ms)": F.unix_millis("app_last_at"),
+    }
+    rows = daily.select("event_date", "is_active", *(column.alias(name) for name, column in named.items())).collect()
+    figures = {f"{row['event_date']}, {name}": row[name] for row in rows for name in named}
+    return figures | {"active dates": sum(row["is_active"] for row in rows)}
 
 
 class Posted(NamedTuple):
@@ -63,15 +74,3 @@ def _sources(events: Sequence[Posted]) -> dict[str, int]:
         figures |= {f"{source}, identical rows": alike, f"{source}, sum of times (ms)": sum(times)}
         figures |= {f"{source}, first at (ms)": min(times), f"{source}, last at (ms)": max(times)}
     return figures
-
-
-def _dates(daily: DataFrame) -> dict[str, int]:
-    """What is known of the one customer of each date."""
-    named = {
-        "in front": F.coalesce("foreground_event_count", F.lit(0)),
-        "in front at night": F.coalesce("night_event_count", F.lit(0)),
-        "last in front at (ms)": F.unix_millis("app_last_at"),
-    }
-    rows = daily.select("event_date", "is_active", *(column.alias(name) for name, column in named.items())).collect()
-    figures = {f"{row['event_date']}, {name}": row[name] for row in rows for name in named}
-    return figures | {"active dates": sum(row["is_active"] for row in rows)}
