@@ -266,11 +266,10 @@ def _judged(
         mapped = mapped.withColumn("updated_at", F.coalesce(F.col("updated_at"), *stand_ins))
     mapped = mapped.withColumns(_dates(feed, zone))
     landed = F.col("landed_date")
-    latest = F.greatest("event_date", "learned_date")
     amount = F.col("amount_minor") if "amount_minor" in feed.column_names else F.lit(None).cast("bigint")
     row_rules: list[tuple[str, Column]] = [
         # A row of a dump comes on the night of its own date, whenever that is.
-        (IN_THE_FUTURE, F.lit(not source.is_dump) & (latest > F.date_add(landed, 1))),
+        (IN_THE_FUTURE, F.lit(not source.is_dump) & (F.col("latest_date") > F.date_add(landed, 1))),
         (
             "before_1970",
             reduce(
@@ -328,11 +327,13 @@ def _dates(feed: Feed, zone: str) -> dict[str, Column]:
     def date_of(name: str) -> Column:
         return F.from_utc_timestamp(F.col(name), zone).cast("date")
 
+    told = date_of(feed.dated_by)
     if not feed.takes_states:
-        return {"event_date": date_of(feed.dated_by), "learned_date": date_of(feed.dated_by)}
+        return {"event_date": told, "learned_date": told, "latest_date": told}
     # What the customer did is dated by when she did it; a reversal by when it was made.
-    event = F.when(F.col("status") == "reversed", date_of("updated_at")).otherwise(date_of("occurred_at"))
-    return {"event_date": event, "learned_date": F.least(date_of("occurred_at"), event)}
+    changed = date_of("updated_at")
+    event = F.when(F.col("status") == "reversed", changed).otherwise(told)
+    return {"event_date": event, "learned_date": F.least(told, event), "latest_date": F.greatest(told, changed)}
 
 
 def _any_bit(rules: Sequence[tuple[int, Column]]) -> Column:

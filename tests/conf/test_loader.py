@@ -42,6 +42,7 @@ def test_what_is_shipped() -> None:
         "zone": "Asia/Kolkata",
         "currency": "INR",
         "region": "IN",
+        "restricted": f"{settings.lake.root}/restricted",
         "close_after": 7,
     }
     assert settings.lake.root == str(Path("lake").resolve())

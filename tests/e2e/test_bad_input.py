@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from expectations import feeds
+from expectations.figures import NoRow
 from jobs.__main__ import main
 from jobs.lake import Lake
 from jobs.ledger import Ledger
@@ -238,24 +240,24 @@ def test_a_delivery_above_its_limit_is_refused_as_a_whole(on_lake: OnLake) -> No
     assert as_it_was(on_lake)
 
 
-def test_a_suite_that_fails_publishes_nothing_and_says_so_in_the_lake(on_lake: OnLake) -> None:
-    # No row rule looks at the validity of a plan; the audit does, which follows from the table.
-    wrong = payments(limits=HALF, changed_map='plan_validity_days = "-5"')
-    on_lake.place.configure(wrong, base=BASE)
+def test_a_suite_that_fails_publishes_nothing_and_says_so_in_the_lake(
+    on_lake: OnLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the row rules look at they set aside, so the audit is given something of its own to find.
+    impossible = NoRow("impossible", "amount_minor > 0", "nobody pays anything")
+    monkeypatch.setattr(feeds, "_oddities", lambda feed, events: (impossible,))
     on_lake.place.deliver("payments", TUE, [HEADER, GOOD, BAD])
     said = on_lake.clm("run", "--date", str(TUE))
     assert said.code == 3
-    for part in ("core.transactions 2026-01-27", "derived.plan_validity_days_too_small", "observed 1"):
+    for part in ("core.transactions 2026-01-27", "business.impossible", "observed 1"):
         assert part in said.sentence
     assert not {"core.transactions", "core.quarantine", "ops.deliveries", "core.customer_daily"} & on_lake.published(
         TUE
     )
     failed = [row for row in on_lake.rows("ops.quality", TUE) if not row["success"]]
     assert sorted((row["table"], row["expectation"], row["severity"], row["observed"]) for row in failed) == [
-        # The night before mapped no validity at all, so that its share of nulls fell from 1 to 0.
-        ("core.transactions", "plan_validity_days_null_share", "warn", "0.000000"),
-        ("core.transactions", "plan_validity_days_too_small", "fail", "1"),
+        ("core.transactions", "impossible", "fail", "1"),
     ]
     assert as_it_was(on_lake)
     (run, *_) = on_lake.lake().ledger.runs(TUE)
-    assert (run.outcome, "plan_validity_days_too_small" in (run.why or "")) == ("refused", True)
+    assert (run.outcome, "impossible" in (run.why or "")) == ("refused", True)

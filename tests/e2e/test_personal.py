@@ -156,8 +156,8 @@ def test_personal_values_are_nowhere_in_the_lake(spark: SparkSession, place: Pla
     assert column("raw.app_events", "phone") == {asha, None}
     assert column("core.app_events", "properties") == {
         None,
-        f'{{"query":"call {MAKER.token("phone", "9811111115")}, or {MAKER.token("email", "zoe.hidden@example.com")}",'
-        '"dwell_ms":12}',
+        f'{{"query": "call {MAKER.token("phone", "9811111115")}, or {MAKER.token("email", "zoe.hidden@example.com")}", '
+        '"dwell_ms": 12}',
     }
     # Each name stays itself, and the number is the customer's whose phone it is.
     own, numbers = asha, column("core.contacts", "contact_token")

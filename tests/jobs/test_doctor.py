@@ -13,11 +13,12 @@ from jobs.doctor import examine, jars, lake_is_writable, pinned
 from jobs.errors import DataRefused, Failed
 from jobs.ledger import Ledger
 from jobs.progress import Progress
+from tests.jobs.history import conf_of
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return conf.load(environ={"CLM_LAKE": str(tmp_path / "lake")})
+    return conf.load(environ={"CLM_LAKE": str(tmp_path / "lake"), "CLM_CONF": conf_of(tmp_path)})
 
 
 @pytest.fixture

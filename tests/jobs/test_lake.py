@@ -245,8 +245,11 @@ def test_a_snapshot_dropped_without_its_ledger_row_is_noted_later(open_lake: Cal
 # ---- columns declared since
 
 
-def test_a_table_gets_the_columns_that_were_declared_since_and_old_rows_have_null_there(lake: Lake) -> None:
-    publish(lake, note(MON))
+def test_a_table_gets_the_columns_that_were_declared_since_and_old_rows_have_null_there(
+    open_lake: Callable[..., Lake],
+) -> None:
+    publish(open_lake(), note(MON))
+    lake = open_lake()
     mood = Column(name="mood", type="string", about="How it reads.")
     wider = replace(NOTES, columns=(*NOTES.columns, mood))
     lake.widen(NOTES)  # nothing to do

@@ -233,7 +233,7 @@ ROWS: list[tuple[str, Row, set[str]]] = [
         {"status": "reversed", "updated_at": "2026-02-01 18:30:00"},
         {"in_the_future"},
     ),
-    ("a touch in the future dates nothing", {"updated_at": "2026-02-05 10:00"}, set()),
+    ("touched by a clock that is days ahead", {"updated_at": "2026-02-05 10:00"}, {"in_the_future"}),
     ("the last second before 1970", {"occurred_at": "1969-12-31 23:59:59"}, {"before_1970"}),
     ("the first second of 1970", {"occurred_at": "1970-01-01 00:00:00"}, set()),
     ("touched before 1970", {"updated_at": "1969-12-31 23:59:59"}, {"before_1970"}),

@@ -42,7 +42,7 @@ def test_a_table_declared_twice() -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"name": "gold.things"}, "gold.things: layer is not one of raw, core, mart, ops"),
+        ({"name": "gold.things"}, "gold.things: layer is not one of raw, core, mart, ops, restricted"),
         ({"name": "core.Things"}, "core.Things: name is not lower_snake"),
         ({"row": "thing"}, "core.things: no sentence about its row"),
         ({"owner": ""}, "core.things: no owner"),

@@ -22,6 +22,7 @@ from jobs.ledger import Ledger
 from jobs.progress import Progress
 from schemas.core import POSTED, STATES
 from schemas.table import Table
+from tests.jobs.history import conf_of
 
 MON, TUE = date(2026, 1, 26), date(2026, 1, 27)
 NOON = datetime(2026, 1, 26, 12, tzinfo=UTC)
@@ -30,7 +31,8 @@ TRANSACTIONS = POSTED["transactions"]
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return conf.load(environ={"CLM_LAKE": str(tmp_path_factory.mktemp("lake"))})
+    folder = tmp_path_factory.mktemp("lake")
+    return conf.load(environ={"CLM_LAKE": str(folder), "CLM_CONF": conf_of(folder)})
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,7 @@ def environment(lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch)
     for name in ("CLM_CONF", "CLM_ENV", "CLM_LEDGER_URL", "CLM_LANDING"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLM_LAKE", settings.lake.root)
+    monkeypatch.setenv("CLM_CONF", f"{settings.lake.root}/conf")
 
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
