@@ -167,7 +167,7 @@ def told(outcome: Outcome, folder: str, command: str) -> str:
     reasons = ", ".join(f"{reason} {count}" for reason, count in outcome.reasons.items())
     not_met = ", ".join(f"{what} ({nights} nights)" for what, nights in outcome.not_met.items())
     accounts = [
-        f"  {source:<12}{each['delivered']:>9,} delivered = {each['accepted']:,} accepted "
+        f"  {source:<18}{each['delivered']:>9,} delivered = {each['accepted']:,} accepted "
         f"+ {each['quarantined']:,} quarantined + {each['duplicate']:,} duplicate + {each['waiting']:,} waiting"
         for source, each in sorted(outcome.sources.items())
     ]
