@@ -26,14 +26,14 @@ def land(settings: Settings, name: str, day: date | None, *, progress: Progress)
             f'Between nights land those with cadence = "continuous"; {source.location} says daily.'
         )
     over = Ledger.open(settings.ledger_url).days(DELIVERIES.name)
-    if day is None and over is None:
+    upcoming = over[1] + timedelta(days=1) if over else None
+    day = day or upcoming
+    if day is None:
         raise Usage("This lake has no night yet, so the next is not known: name it with --date.")
-    night_of = day or (over[1] + timedelta(days=1) if over else None)
-    assert night_of is not None
-    if over and night_of <= over[1]:
+    if upcoming and day < upcoming:
         raise Usage(
-            f"The night of {night_of} is published, and its deliveries are fixed: "
-            f"leave --date out, and they are landed for {over[1] + timedelta(days=1)}."
+            f"The night of {day} is published, and its deliveries are fixed: "
+            f"leave --date out, and they are landed for {upcoming}."
         )
-    with opened(settings, "land", night_of, night_of, "land", progress) as night:
-        return night_of, len(land_source(night, source))
+    with opened(settings, "land", day, day, "land", progress) as night:
+        return day, len(land_source(night, source))

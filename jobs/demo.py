@@ -22,7 +22,7 @@ from jobs.ledger import Ledger
 from jobs.progress import Progress
 from jobs.runner import backfill, run_night
 from jobs.session import INTERPRETED, open_session
-from jobs.simulate.plan import Simulation
+from jobs.simulate.plan import SOURCE_OF, Simulation
 from jobs.simulate.run import simulate_deliveries
 
 # With this last night and 153 days the windows of the first month have closed.
@@ -78,8 +78,8 @@ def run(customers: int, days: int, *, folder: Path, env: str | None, progress: P
     with progress.step(f"simulate {customers} customers from {first} to {LAST}"):
         out = folder / "landing"
         began = max(first, LAST - timedelta(days=OTHERS_DAYS - 1))
-        told = Simulation(customers, first=first, last=LAST, seed=SEED, out=out, others_from=began)
-        simulate_deliveries(spark, told)
+        others = {feed: began for feed in SOURCE_OF if feed not in ("customers", "transactions")}
+        simulate_deliveries(spark, Simulation(customers, first=first, last=LAST, seed=SEED, out=out), others)
     reason = "first load of the demonstration"
     with progress.step("first load"):
         backfill(settings, first, nights[0] - timedelta(days=1), reason=reason, progress=progress)

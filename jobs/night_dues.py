@@ -9,10 +9,7 @@ from functools import reduce
 from pyspark.sql import DataFrame
 
 from jobs import dues
-from jobs.calendar import hops
-from jobs.frames import local_frame
 from jobs.runner import Night
-from schemas.core import POSTED
 from schemas.dues import DUES
 
 ONE_DAY = timedelta(days=1)
@@ -20,11 +17,8 @@ ONE_DAY = timedelta(days=1)
 
 def fold_dues(night: Night) -> None:
     """The snapshots of these nights, each from the one before them and what the nights since told."""
-    kept = night.ledger.kept_days(DUES.name, night.first_night, night.first - ONE_DAY)
-    since = max(kept, default=None)
-    for days in hops(night.snapshot_days(DUES.name)):
+    for since, days in night.hops(DUES.name):
         _hop(night, since, days)
-        since = days[-1]
 
 
 def _hop(night: Night, since: date | None, days: Sequence[date]) -> None:
@@ -34,8 +28,8 @@ def _hop(night: Night, since: date | None, days: Sequence[date]) -> None:
     snapshots = [
         dues.transform(
             previous,
-            _posted(night, "bills", start, day),
-            _posted(night, "transactions", looked_back, day),
+            night.posted("bills", start, day),
+            night.posted("transactions", looked_back, day),
             since=since,
             as_of=day,
         )
@@ -51,9 +45,3 @@ def _hop(night: Night, since: date | None, days: Sequence[date]) -> None:
             for day in days:
                 upstreams[day] += [each] if then <= day else []
     night.publish(staged, upstreams, announced_empty=days)
-
-
-def _posted(night: Night, feed: str, first: date, last: date) -> DataFrame:
-    if not night.settings.sources_of(feed):
-        return local_frame(night.spark, [], POSTED[feed].ddl(nullable=True))
-    return night.lake.read(f"core.{feed}", known_on=last, since=first)

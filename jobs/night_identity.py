@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pyspark.sql import DataFrame
-
 from jobs import contact_links, identity
-from jobs.frames import local_frame
 from jobs.ledger_records import Upstream
 from jobs.night_states import OF_IDS, of_feed
 from jobs.pipeline import has_table
 from jobs.runner import Night
-from schemas.core import POSTED
 from schemas.identity import CONTACT_LINKS, IDENTITY_LINKS
 
 TOLD_BY = ("transactions", "app_events", "devices", "customers")
@@ -30,7 +26,7 @@ def run(night: Night) -> None:
 def _link_ids(night: Night) -> None:
     feeds = [feed for feed in TOLD_BY if night.settings.sources_of(feed)]
     links = identity.transform(
-        *(_posted(night, feed) for feed in TOLD_BY),
+        *(night.posted(feed) for feed in TOLD_BY),
         customers_before=of_feed("customers").before(night) if "customers" in feeds else None,
         links_before=OF_IDS.before(night),
     )
@@ -48,7 +44,7 @@ def _link_ids(night: Night) -> None:
 
 def _link_contacts(night: Night) -> None:
     found = contact_links.transform(
-        _posted(night, "contacts"),
+        night.posted("contacts"),
         night.lake.read(IDENTITY_LINKS.name, known_on=night.last, since=night.first),
         contacts_before=of_feed("contacts").before(night),
         links_before=OF_IDS.before(night),
@@ -58,9 +54,3 @@ def _link_contacts(night: Night) -> None:
     night.refuse_failures()
     made_from = night.upstreams(["core.contacts", IDENTITY_LINKS.name])
     night.publish(staged, made_from, announced_empty=night.days)
-
-
-def _posted(night: Night, feed: str) -> DataFrame:
-    if not night.settings.sources_of(feed):
-        return local_frame(night.spark, [], POSTED[feed].ddl(nullable=True))
-    return night.lake.read(f"core.{feed}", known_on=night.last, since=night.first)

@@ -9,14 +9,14 @@ from functools import reduce
 from pyspark.sql import DataFrame
 
 from jobs import cohorts, daily, profile, signals
-from jobs.calendar import days_between, hops
+from jobs.calendar import days_between
 from jobs.device_daily import LOOK_BACK, owned
-from jobs.frames import local_frame
 from jobs.ledger_records import Upstream
 from jobs.night_dues import fold_dues
 from jobs.pipeline import has_table
 from jobs.runner import Night
-from schemas.core import CUSTOMER_DAILY, DEVICE_DAILY, POSTED
+from schemas.core import CUSTOMER_DAILY, DEVICE_DAILY
+from schemas.dues import DUES
 from schemas.identity import CONTACT_LINKS, IDENTITY_LINKS
 from schemas.mart import CUSTOMER_PROFILE, RETENTION_COHORTS
 
@@ -30,20 +30,10 @@ def run(night: Night) -> None:
     if has_table(night.settings, DEVICE_DAILY.name):
         _tell_of_devices(night)
     _tell_of_customers(night)
-    # Of the days of this run only its own snapshots are good: one that was there before may be stale.
-    kept = night.ledger.kept_days(CUSTOMER_PROFILE.name, night.first_night, night.first - ONE_DAY)
-    since = max(kept, default=None)
-    for days in hops(night.snapshot_days(CUSTOMER_PROFILE.name)):
+    for since, days in night.hops(CUSTOMER_PROFILE.name):
         _hop(night, since, days)
-        since = days[-1]
-    if has_table(night.settings, "mart.dues"):
+    if has_table(night.settings, DUES.name):
         fold_dues(night)
-
-
-def _posted(night: Night, feed: str) -> DataFrame:
-    if not night.settings.sources_of(feed):
-        return local_frame(night.spark, [], POSTED[feed].ddl(nullable=True))
-    return night.lake.read(f"core.{feed}", known_on=night.last, since=night.first)
 
 
 # ---- what the nights told
@@ -52,7 +42,7 @@ def _posted(night: Night, feed: str) -> DataFrame:
 def _tell_of_devices(night: Night) -> None:
     settings = night.settings
     told = signals.of_unknown_people(
-        _posted(night, "app_events"), _posted(night, "devices"), settings.tracking, zone=settings.lake.zone
+        night.posted("app_events"), night.posted("devices"), settings.tracking, zone=settings.lake.zone
     )
     staged = night.stage(DEVICE_DAILY.name, told)
     night.judge(staged)
@@ -64,7 +54,7 @@ def _tell_of_devices(night: Night) -> None:
 def _tell_of_customers(night: Night) -> None:
     settings = night.settings
     feeds = [feed for feed in (*NAMED, *USED) if settings.sources_of(feed)]
-    told = {feed: _posted(night, feed) for feed in (*feeds, "customers")}
+    told = {feed: night.posted(feed) for feed in (*feeds, "customers")}
     made_from = night.upstreams([f"core.{feed}" for feed in feeds])
     if has_table(settings, CONTACT_LINKS.name):
         told["contact_links"] = night.lake.read(CONTACT_LINKS.name, known_on=night.last, since=night.first)

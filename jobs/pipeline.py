@@ -12,7 +12,7 @@ from conf import Settings
 from schemas import CATALOGUE
 from schemas.core import CUSTOMER_DAILY, DEVICE_DAILY, FOLDED, STATES
 from schemas.dues import DUES
-from schemas.feeds import FEEDS
+from schemas.feeds import CAMPAIGN_FEEDBACK, FEEDS
 from schemas.identity import CONTACT_LINKS, IDENTITY_LINKS, IDENTITY_LINKS_STATE
 from schemas.mart import CUSTOMER_PROFILE, RETENTION_COHORTS
 from schemas.restricted import CONTACT_HASHES
@@ -69,7 +69,7 @@ def night(settings: Settings) -> tuple[Job, ...]:
         Job(
             name="customer daily",
             stage="know",
-            reads=(*core, *(table for job in (*_identity(settings), *_devices(settings)) for table in job.writes)),
+            reads=(*(f"core.{feed}" for feed in feeds if feed != CAMPAIGN_FEEDBACK.name), *_learnt(settings)),
             writes=(CUSTOMER_DAILY.name,),
         ),
         Job(
@@ -125,7 +125,7 @@ def _identity(settings: Settings) -> tuple[Job, ...]:
         reads=("core.contacts", IDENTITY_LINKS.name),
         writes=(CONTACT_LINKS.name,),
     )
-    return links, fold, contacts
+    return links, contacts, fold
 
 
 def _names_devices(settings: Settings, feed: str) -> bool:
@@ -138,6 +138,12 @@ def _devices(settings: Settings) -> tuple[Job, ...]:
         return ()
     reads = tuple(f"core.{feed}" for feed in feeds)
     return (Job(name="device daily", stage="know", reads=reads, writes=(DEVICE_DAILY.name,)),)
+
+
+def _learnt(settings: Settings) -> tuple[str, ...]:
+    """What the nights learn of ids, contacts and devices, as far as this lake does; of the links no snapshot."""
+    jobs = (*_identity(settings), *_devices(settings))
+    return tuple(table for job in jobs for table in job.writes if table != IDENTITY_LINKS_STATE.name)
 
 
 def _dues(settings: Settings) -> tuple[Job, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from conf import Settings
 from jobs import audit, pipeline
-from jobs.calendar import LONGEST_WAIT, days_between, snapshot_days
+from jobs.calendar import LONGEST_WAIT, days_between, hops, snapshot_days
 from jobs.errors import Busy, ClmError, DataRefused, Usage
 from jobs.expressions import Expression, check_mapping
+from jobs.frames import local_frame
 from jobs.health import ensure_writable, refuse_unhealthy
 from jobs.lake import Lake, Staged
 from jobs.ledger import Ledger
@@ -24,7 +25,7 @@ from jobs.ledger_records import Run, Upstream
 from jobs.progress import Progress
 from jobs.session import open_session
 from jobs.tokens import TokenMaker, token_maker
-from schemas.core import CUSTOMER_DAILY
+from schemas.core import CUSTOMER_DAILY, POSTED
 from schemas.feeds import FEEDS
 from schemas.mart import RETENTION_COHORTS
 from schemas.ops import DELIVERIES as ACCOUNTS
@@ -71,6 +72,22 @@ class Night:
         """The nights of this run of which the table gets a snapshot."""
         known = self.ledger.days(table)
         return snapshot_days(self.first, self.last, max(self.last, known[1]) if known else self.last)
+
+    def posted(self, feed: str, first: date | None = None, last: date | None = None) -> DataFrame:
+        """What the nights first … last, by default those of this run, posted; no rows where no source delivers it."""
+        if not self.settings.sources_of(feed):
+            return local_frame(self.spark, [], POSTED[feed].ddl(nullable=True))
+        return self.lake.read(f"core.{feed}", known_on=last or self.last, since=first or self.first)
+
+    def hops(self, table: str) -> Iterator[tuple[date | None, list[date]]]:
+        """Snapshot days of this run that are folded at once, each group with the day of the snapshot before it.
+
+        Of the days of this run only its own snapshots are good: one that was there before may be stale.
+        """
+        since = max(self.ledger.kept_days(table, self.first_night, self.first - timedelta(days=1)), default=None)
+        for days in hops(self.snapshot_days(table)):
+            yield since, days
+            since = days[-1]
 
     def digests(self, table: str, first: date, last: date) -> dict[date, Upstream]:
         """What is published of a table from first to last, as the lineage records it."""

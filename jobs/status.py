@@ -35,8 +35,10 @@ class TableStatus:
 
 
 def last_night(settings: Settings, ledger: Ledger) -> date | None:
-    """The last day of which any table is published."""
-    return max((days[1] for table in tables_of(settings) if (days := ledger.days(table))), default=None)
+    """The last day of which any table is published; what `clm land` landed for the next night begins no night."""
+    early = {f"raw.{source.name}" for source in settings.sources if source.cadence == "continuous"}
+    tables = [table for table in tables_of(settings) if table not in early]
+    return max((days[1] for table in tables if (days := ledger.days(table))), default=None)
 
 
 def statuses(settings: Settings, ledger: Ledger | None, day: date) -> list[TableStatus]:

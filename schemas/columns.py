@@ -70,6 +70,14 @@ FILE = Column(
     about="The delivered file, below the landing folder.",
     provenance=True,
 )
+CURRENCY = Column(name="currency", type="string", about="ISO 4217 code; one per lake.", nullable=False)
+CONTACT_TOKEN = Column(
+    name="contact_token",
+    type="string",
+    about="The number in the address book, as a keyed token; the same token as of a customer's phone.",
+    nullable=False,
+    privacy="third_party",
+)
 UPDATED_AT = Column(
     name="updated_at",
     type="timestamp",

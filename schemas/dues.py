@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.columns import AS_OF_DATE, CUSTOMER_ID, UPDATED_AT, amount_minor
+from schemas.columns import AS_OF_DATE, CURRENCY, CUSTOMER_ID, UPDATED_AT, amount_minor
 from schemas.state_feeds import BILL_STATUSES
 from schemas.table import Column, Table
 
@@ -38,7 +38,7 @@ DUES = Table(
             statistics=True,
         ),
         amount_minor("amount_minor", "What is to be paid, or what the plan cost.", nullable=False),
-        Column(name="currency", type="string", about="ISO 4217 code; one per lake.", nullable=False),
+        CURRENCY,
         Column(
             name="first_seen_date",
             type="date",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.columns import (
+    CURRENCY,
     CUSTOMER_ID,
     DEVICE_ID,
     DIRECTIONS,
@@ -66,7 +67,7 @@ TRANSACTIONS = Feed(
             accepted=STATUSES,
         ),
         amount_minor("amount_minor", "The amount of the whole payment.", nullable=False),
-        Column(name="currency", type="string", about="ISO 4217 code; one per lake.", nullable=False),
+        CURRENCY,
         Column(
             name="counterparty_token",
             type="string",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from schemas.columns import AS_OF_DATE, CUSTOMER_ID
+from schemas.columns import AS_OF_DATE, CONTACT_TOKEN, CUSTOMER_ID
 from schemas.table import Column, Table
 
 ID_TYPES = ("device", "phone", "email")
@@ -66,13 +66,7 @@ CONTACT_LINKS = Table(
     columns=(
         AS_OF_DATE,
         CUSTOMER_ID.required(),
-        Column(
-            name="contact_token",
-            type="string",
-            about="The number in the address book, as a keyed token.",
-            nullable=False,
-            privacy="third_party",
-        ),
+        CONTACT_TOKEN,
         Column(
             name="contact_customer_id",
             type="string",

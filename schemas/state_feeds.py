@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.columns import CHANNELS, CUSTOMER_ID, PURPOSES, UPDATED_AT, amount_minor
+from schemas.columns import CHANNELS, CONTACT_TOKEN, CURRENCY, CUSTOMER_ID, PURPOSES, UPDATED_AT, amount_minor
 from schemas.feed import Feed
 from schemas.table import Column
 
@@ -92,13 +92,7 @@ CONTACTS = Feed(
     key=("customer_id", "contact_token"),
     columns=(
         CUSTOMER_ID.required(),
-        Column(
-            name="contact_token",
-            type="string",
-            about="The number in the address book, as a keyed token; the same token as of a customer's phone.",
-            nullable=False,
-            privacy="third_party",
-        ),
+        CONTACT_TOKEN,
         UPDATED_AT,
         IS_DELETED,
     ),
@@ -133,7 +127,7 @@ BILLS = Feed(
             nullable=False,
         ),
         amount_minor("amount_minor", "What is to be paid.", nullable=False),
-        Column(name="currency", type="string", about="ISO 4217 code; one per lake.", nullable=False),
+        CURRENCY,
         Column(
             name="status",
             type="string",

@@ -10,9 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
-
 
 @dataclass(frozen=True)
 class Chance:
@@ -45,24 +42,6 @@ class Chance:
     def one_of(self, purpose: str, weights: Mapping[str, float] | Mapping[str, str]) -> str:
         return one_of(self.draw(purpose), weights)
 
-    def uniform(self, purpose: str) -> Column:
-        return F.expr(self.draw(purpose))
-
-    def happens(self, purpose: str, share: float) -> Column:
-        return F.expr(self.chance(purpose, share))
-
-    def whole(self, purpose: str, least: int, most: int) -> Column:
-        return F.expr(self.number(purpose, least, most))
-
-    def exponential(self, purpose: str) -> Column:
-        return F.expr(self.wait(purpose))
-
-    def normal(self, purpose: str) -> Column:
-        return F.expr(normal(self.draw(purpose)))
-
-    def choose(self, purpose: str, weights: Mapping[str, float]) -> Column:
-        return F.expr(self.one_of(purpose, weights))
-
 
 def normal(draw: str) -> str:
     """Of a draw, one with mean 0 and deviation 1: Tukey's lambda, which needs no second draw and no cosine."""
@@ -83,7 +62,3 @@ def one_of(draw: str, weights: Mapping[str, float] | Mapping[str, str]) -> str:
     for name, limit in zip(reversed(names), reversed(limits), strict=True):
         chosen = f"if({draw} * ({total}) < {limit}, '{name}', {chosen})"
     return chosen
-
-
-def choose(draw: str, weights: Mapping[str, float] | Mapping[str, str]) -> Column:
-    return F.expr(one_of(draw, weights))

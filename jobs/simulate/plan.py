@@ -66,8 +66,7 @@ class Mess:
 class Simulation:
     """The story to tell: `customers` people, those who come after `last` included, from `first` to `last`.
 
-    `format` None is what each packaged source declares. `out` is a folder of a local disk. Feeds other than customers
-    and transactions may begin later, on `others_from`.
+    `format` None is what each packaged source declares. `out` is a folder of a local disk.
     """
 
     customers: int
@@ -79,7 +78,6 @@ class Simulation:
     feeds: tuple[str, ...] = tuple(SOURCE_OF)
     mess: Mess = field(default_factory=Mess)
     world: str = "causal"
-    others_from: date | None = None
 
     @property
     def first_day(self) -> int:
@@ -92,11 +90,6 @@ class Simulation:
     @property
     def dates(self) -> tuple[date, ...]:
         return tuple(self.first + timedelta(days=n) for n in range(self.last_day - self.first_day + 1))
-
-    def first_of(self, feed: str) -> date:
-        """The first date on which a feed is delivered."""
-        begins = self.others_from if feed not in ("customers", "transactions") else None
-        return max(self.first, begins or self.first)
 
     def format_of(self, source: Source) -> Format:
         # What stands deeper in a line cannot be told in another format.
@@ -135,7 +128,6 @@ class Source:
     """What the packaged conf says of a source: the format, and the column types that a delivery must hold."""
 
     name: str
-    feed: str
     format: Format
     columns: Mapping[str, str]
     late_days: int
@@ -146,7 +138,7 @@ def packaged_source(feed: str) -> Source:
     name = SOURCE_OF[feed]
     declared = tomllib.loads((files("conf") / "sources" / f"{name}.toml").read_text(encoding="utf-8"))
     paths = declared.get("paths", {})
-    return Source(name, feed, declared["files"]["format"], declared["columns"], declared["late_days"], paths)
+    return Source(name, declared["files"]["format"], declared["columns"], declared["late_days"], paths)
 
 
 @dataclass(frozen=True)

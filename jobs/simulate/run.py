@@ -6,7 +6,7 @@ import json
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,7 +22,7 @@ from jobs.simulate.feeds import FEEDS, Feed
 from jobs.simulate.outcomes import write_outcomes
 from jobs.simulate.people import people
 from jobs.simulate.plan import Simulation, Source, SourceSummary, Summary, packaged_source
-from schemas.feeds import FEEDS as KINDS
+from schemas.feeds import FEEDS as SHAPES
 
 log = logging.getLogger("clm")
 
@@ -48,9 +48,9 @@ def simulate(spark: SparkSession, simulation: Simulation) -> Summary:
         for feed in simulation.feeds:
             source = packaged_source(feed)
             log.info("%s: simulating %d days of %d customers", source.name, len(simulation.dates), simulation.customers)
-            with _kept(_begun(FEEDS[feed].told(crowd, simulation, source), feed, simulation), simulation) as rows:
+            with _kept(FEEDS[feed].told(crowd, simulation, source), simulation) as rows:
                 _write_truth(rows, FEEDS[feed], simulation, source)
-                deliveries += _write(rows, FEEDS[feed], simulation, source)
+                deliveries += _write(rows, FEEDS[feed], simulation, source, simulation.dates)
             sources[source.name] = _summary(spark, truth / source.name)
         write_outcomes(crowd, simulation, truth)
     summary = Summary(len(simulation.dates), deliveries, sources)
@@ -58,8 +58,11 @@ def simulate(spark: SparkSession, simulation: Simulation) -> Summary:
     return summary
 
 
-def simulate_deliveries(spark: SparkSession, simulation: Simulation) -> None:
-    """The deliveries of `simulate` without the truth about them, in half the time."""
+def simulate_deliveries(spark: SparkSession, simulation: Simulation, begins: Mapping[str, date] | None = None) -> None:
+    """The deliveries of `simulate` without the truth about them, in half the time.
+
+    `begins`: feeds that are delivered from a later date on; of a state the first delivery holds all there was before.
+    """
     simulation.check()
     simulation.out.mkdir(parents=True, exist_ok=True)
 
@@ -67,21 +70,16 @@ def simulate_deliveries(spark: SparkSession, simulation: Simulation) -> None:
 
         def write(feed: str) -> None:
             source = packaged_source(feed)
-            rows = _begun(FEEDS[feed].told(crowd, simulation, source), feed, simulation)
-            _write(rows, FEEDS[feed], simulation, source)
+            rows = FEEDS[feed].told(crowd, simulation, source)
+            first = (begins or {}).get(feed, simulation.first)
+            if SHAPES[feed].kind == "events":
+                rows = rows.where(F.col("delivery_date") >= F.lit(first))
+            else:
+                rows = rows.withColumn("delivery_date", F.greatest("delivery_date", F.lit(first)))
+            _write(rows, FEEDS[feed], simulation, source, [day for day in simulation.dates if day >= first])
 
         # While one feed's files are moved and counted, the next one is made.
         list(pool.map(write, simulation.feeds))
-
-
-def _begun(rows: DataFrame, feed: str, simulation: Simulation) -> DataFrame:
-    """What a feed delivers once it has begun to: of a state the first delivery holds all there was before."""
-    first = simulation.first_of(feed)
-    if first == simulation.first:
-        return rows
-    if KINDS[feed].kind == "events":
-        return rows.where(F.col("delivery_date") >= F.lit(first))
-    return rows.withColumn("delivery_date", F.greatest("delivery_date", F.lit(first)))
 
 
 @contextmanager
@@ -132,9 +130,8 @@ def _write_truth(rows: DataFrame, feed: Feed, simulation: Simulation, source: So
             place(path, truth / f"{day}.parquet", "parquet")
 
 
-def _write(rows: DataFrame, feed: Feed, simulation: Simulation, source: Source) -> int:
+def _write(rows: DataFrame, feed: Feed, simulation: Simulation, source: Source, dates: Sequence[date]) -> int:
     file_format = simulation.format_of(source)
-    dates = [day for day in simulation.dates if day >= simulation.first_of(source.feed)]
     columns = as_delivered(rows, source, file_format, feed.sent_as, feed.also)
     with _work_folder(simulation) as work:
         files = write_days(rows, columns, feed.order, dates, file_format, Path(work) / "files")

@@ -13,6 +13,7 @@ from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.progress import Progress
 from jobs.runner import run_night
+from jobs.status import last_night
 from tests.conftest import Place
 from tests.jobs.rows import cells
 from tests.jobs.sources import HEADER, payments
@@ -38,6 +39,7 @@ def test_what_came_is_in_raw_before_its_night_and_belongs_to_that_night(spark: S
     deliver(place, "-1", "p1")
     assert land(settings, "payments", None, progress=Progress()) == (TUE, 1)
     assert rows(spark, place, "raw.payments", TUE) == [("p1",)]
+    assert last_night(settings, Ledger.open(settings.ledger_url)) == MON  # no night has begun
     deliver(place, "-2", "p2")
     assert land(settings, "payments", None, progress=Progress()) == (TUE, 2)
     deliver(place, "-3", "p3")

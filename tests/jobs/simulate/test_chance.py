@@ -6,14 +6,14 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs.simulate.chance import Chance, choose
+from jobs.simulate.chance import Chance, normal, one_of
 
 DRAW = Chance(7, ("number",))
 ROWS = 20_000
 
 
 def test_draws_are_even_and_purposes_and_seeds_are_independent(spark: SparkSession) -> None:
-    one = DRAW.uniform("one")
+    one = F.expr(DRAW.draw("one"))
     row = (
         spark.range(ROWS)
         .withColumnRenamed("id", "number")
@@ -21,9 +21,9 @@ def test_draws_are_even_and_purposes_and_seeds_are_independent(spark: SparkSessi
             F.avg(one).alias("mean"),
             F.min(one).alias("least"),
             F.max(one).alias("most"),
-            F.corr(one, DRAW.uniform("other")).alias("purposes"),
-            F.corr(one, Chance(8, ("number",)).uniform("one")).alias("seeds"),
-            F.corr(one, DRAW.uniform("one")).alias("itself"),
+            F.corr(one, F.expr(DRAW.draw("other"))).alias("purposes"),
+            F.corr(one, F.expr(Chance(8, ("number",)).draw("one"))).alias("seeds"),
+            F.corr(one, F.expr(DRAW.draw("one"))).alias("itself"),
         )
         .first()
     )
@@ -37,14 +37,14 @@ def test_draws_are_even_and_purposes_and_seeds_are_independent(spark: SparkSessi
 
 
 def test_normal_exponential_and_whole_have_their_moments(spark: SparkSession) -> None:
-    normal, whole = DRAW.normal("normal"), DRAW.whole("whole", 3, 5)
+    spread, whole = F.expr(normal(DRAW.draw("normal"))), F.expr(DRAW.number("whole", 3, 5))
     row = (
         spark.range(ROWS)
         .withColumnRenamed("id", "number")
         .agg(
-            F.avg(normal).alias("mean"),
-            F.stddev(normal).alias("deviation"),
-            F.avg(DRAW.exponential("exponential")).alias("waiting"),
+            F.avg(spread).alias("mean"),
+            F.stddev(spread).alias("deviation"),
+            F.avg(F.expr(DRAW.wait("exponential"))).alias("waiting"),
             F.sort_array(F.collect_set(whole)).alias("numbers"),
         )
         .first()
@@ -58,7 +58,9 @@ def test_normal_exponential_and_whole_have_their_moments(spark: SparkSession) ->
 
 def test_names_are_chosen_by_weight(spark: SparkSession) -> None:
     drawn = spark.range(ROWS).withColumnRenamed("id", "number")
-    named = drawn.groupBy(DRAW.choose("name", {"a": 0.7, "never": 0.0, "b": 0.3}).alias("name")).count().collect()
+    named = (
+        drawn.groupBy(F.expr(DRAW.one_of("name", {"a": 0.7, "never": 0.0, "b": 0.3})).alias("name")).count().collect()
+    )
     shares = {row["name"]: row["count"] / ROWS for row in named}
     assert shares == {"a": pytest.approx(0.7, abs=0.015), "b": pytest.approx(0.3, abs=0.015)}
 
@@ -72,10 +74,15 @@ def test_weights_may_differ_from_row_to_row(spark: SparkSession) -> None:
         ],
         "draw double, a double, expected string",
     )
-    assert rows.filter(choose("draw", {"a": "a", "b": "1.0"}) != F.col("expected")).collect() == []
+    assert rows.filter(F.expr(one_of("draw", {"a": "a", "b": "1.0"})) != F.col("expected")).collect() == []
 
 
 def test_a_single_name_is_always_chosen(spark: SparkSession) -> None:
-    row = spark.range(1).withColumnRenamed("id", "number").select(DRAW.choose("name", {"upi": 1}).alias("name")).first()
+    row = (
+        spark.range(1)
+        .withColumnRenamed("id", "number")
+        .select(F.expr(DRAW.one_of("name", {"upi": 1})).alias("name"))
+        .first()
+    )
     assert row is not None
     assert row["name"] == "upi"
