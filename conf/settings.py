@@ -38,11 +38,15 @@ class LakeSettings(Frozen):
 
 
 class SparkSettings(Frozen):
-    """How Spark is started. An empty `master` or `driver_memory` is left to spark-submit."""
+    """How Spark is started. An empty `master` or `driver_memory` is left to spark-submit.
+
+    `tables_at_once` of a night are made side by side where they do not depend on one another.
+    """
 
     master: str = ""
     driver_memory: str = ""
     shuffle_partitions: Annotated[int, Field(ge=1)]
+    tables_at_once: Annotated[int, Field(ge=1)]
     conf: dict[str, str] = {}
 
     @field_validator("conf", mode="before")

@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from expectations.figures import Expectation, Severity, Suite
 
 Case = tuple[Suite, Mapping[str, object]]
 
+# Great Expectations was not made for threads.
+ONE_AT_A_TIME = Lock()
 CASE = "case"
 YES_OR_NO: dict[str, Any] = {"result_format": "BOOLEAN_ONLY"}
 WITH_CASES: dict[str, Any] = {"result_format": "COMPLETE", "unexpected_index_column_names": [CASE]}
@@ -85,7 +88,8 @@ def _judge_alike(cases: Sequence[Case]) -> list[list[Result]]:
         for question in _questions(same, columns)
     ]
     try:
-        refused = _refused(columns, questions)
+        with ONE_AT_A_TIME:
+            refused = _refused(columns, questions)
     except Exception as error:
         raise CheckError(f"Great Expectations could not judge the {where}: {error}") from error
     return [

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from conf import Settings
 from jobs.errors import Usage
 from jobs.ledger import Ledger
-from jobs.night_land import land_source
+from jobs.night_land import deliveries_of, land_source
 from jobs.progress import Progress
 from jobs.runner import opened
 from schemas.ops import DELIVERIES
@@ -36,4 +36,4 @@ def land(settings: Settings, name: str, day: date | None, *, progress: Progress)
             f"leave --date out, and they are landed for {upcoming}."
         )
     with opened(settings, "land", day, day, "land", progress) as night:
-        return day, len(land_source(night, source))
+        return day, len(land_source(night, source, deliveries_of(night, source)))

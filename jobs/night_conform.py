@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -48,7 +48,7 @@ def run(night: Night) -> None:
     for account in balance:
         waited[account.source].add(account.taken_from)
     feeds = [FEEDS[name] for name in FEEDS if night.settings.sources_of(name)]
-    conformed = [_conform(night, feed, waited) for feed in feeds]
+    conformed = night.side_by_side(partial(_conform, night, feed, waited) for feed in feeds)
     quarantine = night.stage("core.quarantine", _quarantine(night, conformed, waited))
     counts = _account(night, conformed, quarantine)
     feed_of = {source.name: source.feed for source in night.settings.sources}
@@ -61,13 +61,14 @@ def run(night: Night) -> None:
     night.judge(quarantine)
     night.judge(deliveries)
     night.refuse_failures()
-    for each in conformed:
-        night.publish(each.staged, _lineage(night, each, waited), announced_empty=empty[each.feed.name])
+    night.side_by_side(
+        partial(night.publish, each.staged, _lineage(night, each, waited), empty[each.feed.name]) for each in conformed
+    )
     raw = night.upstreams([f"raw.{source.name}" for source in night.settings.sources])
     night.publish(quarantine, raw, announced_empty=night.days)
-    for each in conformed:
-        if each.feed.name in FOLDED:
-            of_feed(each.feed.name).publish(night)
+    night.side_by_side(
+        partial(of_feed(each.feed.name).publish, night) for each in conformed if each.feed.name in FOLDED
+    )
     night_identity.run(night)
     night.publish(deliveries, raw, announced_empty=night.days)
     for source in night.settings.sources:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import DataFrame
 
@@ -27,13 +27,18 @@ USED = ("app_events", "devices")
 
 
 def run(night: Night) -> None:
+    work = [_know_customers]
+    if has_table(night.settings, DUES.name):
+        work.append(fold_dues)
+    night.side_by_side(partial(each, night) for each in work)
+
+
+def _know_customers(night: Night) -> None:
     if has_table(night.settings, DEVICE_DAILY.name):
         _tell_of_devices(night)
     _tell_of_customers(night)
     for since, days in night.hops(CUSTOMER_PROFILE.name):
         _hop(night, since, days)
-    if has_table(night.settings, DUES.name):
-        fold_dues(night)
 
 
 # ---- what the nights told

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -26,18 +26,29 @@ RowsOfFile = dict[tuple[date, str, str], int]
 
 def run(night: Night) -> None:
     """Land each source; raises DataRefused where a delivery is not what it says it is."""
-    parts = {source.name: land_source(night, source) for source in night.settings.sources}
+    sources = night.settings.sources
+    # One after another, for a delivery_id belongs to one of them.
+    taken = [deliveries_of(night, source) for source in sources]
+    landed = night.side_by_side(
+        partial(land_source, night, source, parts) for source, parts in zip(sources, taken, strict=True)
+    )
+    parts = {source.name: counted for source, counted in zip(sources, landed, strict=True)}
     if has_table(night.settings, CONTACT_HASHES.name):
         _hash_contacts(night, parts)
 
 
-def land_source(night: Night, source: Source) -> list[Part]:
-    """Land one source; returns what the nights have of it."""
+def deliveries_of(night: Night, source: Source) -> list[Part]:
+    """The deliveries of one source that belong to the nights, verified."""
     with night.progress.step(f"check deliveries of {source.name}"):
         parts = take(source, night.landing, night.ledger, night.days, replaces=night.run.command == "backfill")
         refuse_broken_archives(source, parts, ".zst")
     if not source.is_dump:
         night.progress.note(f"{source.name}: {len(parts)} deliveries")
+    return parts
+
+
+def land_source(night: Night, source: Source, parts: list[Part]) -> list[Part]:
+    """Land the deliveries of one source; returns them with the rows of every file."""
     try:
         staged = night.stage(f"raw.{source.name}", _frame(night, source, parts))
     except Exception as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -24,11 +24,14 @@ from jobs.ledger import Ledger
 from jobs.ledger_records import Run, Upstream
 from jobs.progress import Progress
 from jobs.session import open_session
+from jobs.side_by_side import side_by_side
 from jobs.tokens import TokenMaker, token_maker
 from schemas.core import CUSTOMER_DAILY, POSTED
 from schemas.feeds import FEEDS
 from schemas.mart import RETENTION_COHORTS
 from schemas.ops import DELIVERIES as ACCOUNTS
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -67,6 +70,10 @@ class Night:
     @property
     def landing(self) -> Path:
         return Path(self.settings.landing)
+
+    def side_by_side(self, work: Iterable[Callable[[], Result]]) -> list[Result]:
+        """What each piece of work returns; those that read what another of them publishes may not be among them."""
+        return side_by_side(self.spark, work, self.settings.spark.tables_at_once)
 
     def snapshot_days(self, table: str) -> list[date]:
         """The nights of this run of which the table gets a snapshot."""

@@ -19,6 +19,16 @@ from jobs.errors import Failed
 MINIMUM_JAVA = 17
 # For a few thousand rows: compiling a query takes longer than interpreting it. For more it is many times slower.
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+# And then a second task costs more than it spares.
+FEW_ROWS = {
+    **INTERPRETED,
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.leafNodeDefaultParallelism": "1",
+    "spark.sql.files.minPartitionNum": "1",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # The second compiler of Java would take a third of the time, and what it makes quicker is soon over.
+    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
+}
 
 
 def jar_folder() -> Path:
@@ -63,7 +73,7 @@ def open_session(settings: Settings) -> SparkSession:
         "spark.jars": ",".join(jars),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        "spark.driver.extraJavaOptions": java_options,
+        "spark.driver.defaultJavaOptions": java_options,
         "spark.driver.memory": settings.spark.driver_memory,
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
@@ -75,6 +85,10 @@ def open_session(settings: Settings) -> SparkSession:
         "spark.sql.codegen.maxFields": "250",
         # Spares the sort before a partitioned write.
         "spark.sql.maxConcurrentOutputFileWriters": "64",
+        # Every action would describe its plan for a web page that is not there.
+        "spark.sql.ui.explainMode": "simple",
+        # Names of letters in all languages take ICU seconds to load; Java knows the same ones.
+        "spark.sql.icu.caseMappings.enabled": "false",
         # A path in a rule or a mapping must never become a table.
         "spark.sql.runSQLOnFiles": "false",
         # Else every Column remembers the line of Python that made it, which costs seconds a night.

@@ -21,11 +21,11 @@ from conf import Settings
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The one session of the test run, as `clm demo` would open it: what has many rows says so (`compiled`)."""
-    from jobs.session import INTERPRETED, open_session
+    from jobs.session import FEW_ROWS, open_session
 
     lake = tmp_path_factory.mktemp("lake")
     settings = conf.load(environ={"CLM_LAKE": str(lake)})
-    small = {**INTERPRETED, "spark.sql.shuffle.partitions": "2", "spark.sql.warehouse.dir": str(lake / "warehouse")}
+    small = {**FEW_ROWS, "spark.sql.shuffle.partitions": "2", "spark.sql.warehouse.dir": str(lake / "warehouse")}
     own = settings.spark.model_copy(
         update={"master": "local[2]", "driver_memory": "2g", "conf": {**settings.spark.conf, **small}}
     )

@@ -140,6 +140,7 @@ def test_the_file_of_the_environment_lies_over_base_and_ones_own_over_what_is_sh
         "master": "",
         "driver_memory": "2g",
         "shuffle_partitions": 3,
+        "tables_at_once": 2,
         "conf": {"spark.x": "1"},
     }
     assert staging.lake.currency == "EUR"

@@ -1,0 +1,44 @@
+"""Work of a night that does not depend on one another: while one table is planned, another is computed."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any, TypeVar, cast
+
+from pyspark import inheritable_thread_target
+from pyspark.sql import SparkSession
+
+Result = TypeVar("Result")
+
+
+def side_by_side(spark: SparkSession, work: Iterable[Callable[[], Result]], at_once: int) -> list[Result]:
+    """What each piece of work returns, in order; at most `at_once` are under way.
+
+    Where one raises, no other is begun; those under way end, and the first error in order is raised.
+    """
+    pieces = list(work)
+    if at_once == 1 or len(pieces) < 2:
+        return [piece() for piece in pieces]
+    is_over = Event()
+
+    def carry_out(piece: Callable[[], Result]) -> Result | None:
+        if is_over.is_set():
+            return None
+        try:
+            return piece()
+        except BaseException:
+            is_over.set()
+            raise
+
+    # Spark's own properties go with a thread, and so does which step it is a part of.
+    target: Callable[..., Any] = inheritable_thread_target(spark)(carry_out)
+    with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="table") as pool:
+        begun = [pool.submit(contextvars.copy_context().run, target, piece) for piece in pieces]
+        try:
+            return [cast("Result", each.result()) for each in begun]
+        except BaseException:
+            is_over.set()
+            raise
