@@ -21,7 +21,7 @@ from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.progress import Progress
 from jobs.runner import backfill, run_night
-from jobs.session import FEW_ROWS, open_session
+from jobs.session import FEW_ROWS, SOON_OVER, open_session
 from jobs.simulate.plan import SOURCE_OF, Simulation
 from jobs.simulate.run import simulate_deliveries
 
@@ -106,7 +106,7 @@ def _settings(folder: Path, env: str | None) -> Settings:
     others = {key: value for key, value in os.environ.items() if key not in ("CLM_CONF", "CLM_LEDGER_URL")}
     own = {"CLM_LAKE": folder / "lake", "CLM_LANDING": folder / "landing", "CLM_TOKEN_KEYS": folder / KEYS}
     settings = conf.load(env, {**others, **{key: str(path) for key, path in own.items()}})
-    few = {"conf": {**settings.spark.conf, **FEW_ROWS}}
+    few = {"conf": {**settings.spark.conf, **FEW_ROWS, **SOON_OVER}}
     return settings.model_copy(update={"spark": settings.spark.model_copy(update=few)})
 
 

@@ -26,7 +26,10 @@ FEW_ROWS = {
     "spark.sql.leafNodeDefaultParallelism": "1",
     "spark.sql.files.minPartitionNum": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
-    # The second compiler of Java would take a third of the time, and what it makes quicker is soon over.
+}
+# For a process that is soon over: Java's second compiler would take a third of its time.
+# Left alone, the first would get a cache too small for Spark.
+SOON_OVER = {
     "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
 }
 

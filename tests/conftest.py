@@ -20,17 +20,14 @@ from conf import Settings
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The one session of the test run, for few rows: what has many says so (`compiled`).
-
-    It lives long enough for both of Java's compilers, which `clm demo` does not.
-    """
+    """The one session of the test run, for few rows: what has many says so (`compiled`)."""
     from jobs.session import FEW_ROWS, open_session
 
     lake = tmp_path_factory.mktemp("lake")
     settings = conf.load(environ={"CLM_LAKE": str(lake)})
-    own_places = {"spark.sql.shuffle.partitions": "2", "spark.sql.warehouse.dir": str(lake / "warehouse")}
+    small = {**FEW_ROWS, "spark.sql.shuffle.partitions": "2", "spark.sql.warehouse.dir": str(lake / "warehouse")}
     own = settings.spark.model_copy(
-        update={"master": "local[2]", "driver_memory": "2g", "conf": {**FEW_ROWS, **settings.spark.conf, **own_places}}
+        update={"master": "local[2]", "driver_memory": "2g", "conf": {**settings.spark.conf, **small}}
     )
     session = open_session(settings.model_copy(update={"spark": own}))
     yield session
