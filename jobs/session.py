@@ -19,18 +19,20 @@ from jobs.errors import Failed
 MINIMUM_JAVA = 17
 # For a few thousand rows: compiling a query takes longer than interpreting it. For more it is many times slower.
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-# And then a second task costs more than it spares.
+# And then a second task costs more than it spares, and a plan that is made anew after every shuffle too.
 FEW_ROWS = {
     **INTERPRETED,
+    "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "1",
     "spark.sql.leafNodeDefaultParallelism": "1",
     "spark.sql.files.minPartitionNum": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
 }
 # For a process that is soon over: Java's second compiler would take a third of its time.
-# Left alone, the first would get a cache too small for Spark.
+# Left alone, the first would get a cache too small for Spark, and a heap that grows by a full collection each time.
 SOON_OVER = {
-    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
+    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m "
+    "-Xms1g -Xmn600m -XX:MetaspaceSize=256m",
 }
 
 
