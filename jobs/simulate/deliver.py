@@ -1,4 +1,4 @@
-"""Writing days: one file per delivery date, by Spark, and the manifests beside them."""
+"""Writing days: the files of each delivery date, by Spark, and the manifests beside them."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def as_delivered(
         return [column.alias(name) for name, column in values.items()]
     tree: dict[str, Any] = {}
     for name, column in values.items():
-        _place(tree, source.paths.get(name, name), column)
+        _put(tree, source.paths.get(name, name), column)
     for name, path in (also or {}).items():
-        _place(tree, path, F.col(name))
+        _put(tree, path, F.col(name))
     return [_nested(branch).alias(name) for name, branch in tree.items()]
 
 
@@ -90,7 +90,7 @@ def _moment(seconds: Column, file_format: Format, *, in_greenwich: bool) -> Colu
     return wall_clock(seconds) if file_format == "csv" else F.concat(wall_clock(seconds, "T"), F.lit(OFFSET))
 
 
-def _place(tree: dict[str, Any], path: str, column: Column) -> None:
+def _put(tree: dict[str, Any], path: str, column: Column) -> None:
     *objects, last = path.split(".")
     for name in objects:
         tree = tree.setdefault(name, {})
@@ -110,79 +110,98 @@ def write_days(
     dates: Sequence[date],
     file_format: Format,
     folder: Path,
-) -> dict[str, Path]:
-    """Write `columns` of a frame, one file per delivery, into an empty folder; dates without rows have none.
+    parts: int = 1,
+) -> dict[str, list[Path]]:
+    """Write `columns` of a frame, `parts` files per delivery, into an empty folder; dates without rows have none.
 
     A delivery is named after its `delivery_date`; a second one of the same date (`delivery_nth` 2) ends in -2. Every
     row's delivery date is one of the consecutive `dates`. Rows lie in the order of the columns `order`, whatever the
-    number of cores and partitions.
+    number of cores and partitions, and so does which part they are in.
     """
-    tasks = min(len(dates), max(TASKS, math.ceil(len(dates) / DAYS_PER_TASK)))
-    task = F.pmod(F.datediff("delivery_date", F.lit(dates[0])), F.lit(tasks))
+    files = len(dates) * parts
+    tasks = min(files, max(TASKS, math.ceil(files / DAYS_PER_TASK)))
+    part = F.pmod(F.xxhash64(*order), F.lit(parts)) if parts > 1 else F.lit(0)
     named = F.col("delivery_date").cast("string")
     if "delivery_nth" in frame.columns:
         named = F.when(F.col("delivery_nth") > 1, F.concat(named, F.lit("-"), "delivery_nth")).otherwise(named)
+    task = F.pmod(F.datediff("delivery_date", F.lit(dates[0])) * F.lit(parts) + part, F.lit(tasks)).cast("int")
     (
-        frame.withColumn("_named", named)
+        frame.withColumns({"_named": named, "_nth": part + F.lit(1)})
         .repartitionById(tasks, task)
-        .sortWithinPartitions("_named", *order)
-        .select(F.col("_named").alias("_day"), *columns)
-        .write.partitionBy("_day")
+        .sortWithinPartitions("_named", "_nth", *order)
+        .select(F.col("_named").alias("_day"), F.col("_nth").alias("_part"), *columns)
+        .write.partitionBy("_day", "_part")
         .format(WRITER[file_format])
         .options(**OPTIONS[file_format])
         .save(f"file://{folder.absolute()}")
     )
-    return {path.parent.name.removeprefix("_day="): path for path in folder.glob("_day=*/part-*")}
+    written: dict[str, list[Path]] = {}
+    for nth in range(1, parts + 1):
+        for path in folder.glob(f"_day=*/_part={nth}/part-*"):
+            written.setdefault(path.parent.parent.name.removeprefix("_day="), []).append(path)
+    return written
 
 
-def deliver(files: Mapping[str, Path], dates: Iterable[date], source: str, file_format: Format, out: Path) -> int:
-    """Make a delivery of each file, by moving it; a date without one is empty on purpose. Returns their number."""
+def deliver(
+    files: Mapping[str, Sequence[Path]], dates: Iterable[date], source: str, file_format: Format, out: Path
+) -> int:
+    """Make a delivery of the files of each name, by moving them; a date without any is empty on purpose.
+
+    Returns the number of deliveries.
+    """
     names = sorted({*files, *(day.isoformat() for day in dates)})
     for name in names:
-        folder = out / source / name
-        folder.mkdir(parents=True)
-        entries = []
-        if name in files:
-            part = folder / f"part-0001.{SUFFIX[file_format]}"
-            place(files[name], part, file_format)
-            entries.append(_entry(part, file_format))
-        write_manifest(folder, source, name, entries)
-        log.info("%s %s: delivered %d rows", source, name, sum(entry["rows"] for entry in entries))
+        rows = _deliver(files.get(name, ()), name, source, file_format, out)
+        log.info("%s %s: delivered %d rows", source, name, rows)
     return len(names)
 
 
-def write_further(files: Mapping[str, Path], source: str, file_format: Format, out: Path) -> int:
-    """Make a further delivery of each date that has a file, beside those that are there; returns how many."""
-    for day, file in sorted(files.items()):
+def write_further(files: Mapping[str, Sequence[Path]], source: str, file_format: Format, out: Path) -> int:
+    """Make a further delivery of each date that has files, beside those that are there; returns how many."""
+    for day, parts in sorted(files.items()):
         nth = 1 + max((_nth(folder.name) for folder in (out / source).glob(f"{day}*")), default=0)
-        name = day if nth == 1 else f"{day}-{nth}"
-        folder = out / source / name
-        folder.mkdir(parents=True)
-        part = folder / f"part-0001.{SUFFIX[file_format]}"
-        place(file, part, file_format)
-        write_manifest(folder, source, name, [_entry(part, file_format)])
+        _deliver(parts, day if nth == 1 else f"{day}-{nth}", source, file_format, out)
     return len(files)
+
+
+def _deliver(files: Sequence[Path], name: str, source: str, file_format: Format, out: Path) -> int:
+    """One delivery; returns its rows."""
+    folder = out / source / name
+    folder.mkdir(parents=True)
+    entries = []
+    for nth, file in enumerate(files, 1):
+        part = folder / f"part-{nth:04d}.{SUFFIX[file_format]}"
+        _place(file, part, file_format)
+        entries.append(_entry(part, file_format))
+    write_manifest(folder, source, name, entries)
+    return sum(entry["rows"] for entry in entries)
 
 
 def _nth(name: str) -> int:
     return int(name[11:] or 1)
 
 
-def place(file: Path, target: Path, file_format: Format) -> None:
-    """Move a file that Spark wrote to its place.
-
-    Parquet is copied: Spark's footers differ from one JVM to the next, and its times may be of the old 12-byte kind.
-    """
-    if file_format != "parquet":
+def _place(file: Path, target: Path, file_format: Format) -> None:
+    """Move a file that Spark wrote to its place."""
+    if file_format == "parquet":
+        join([file], target)
+    else:
         shutil.move(file, target)
-        return
-    stored = pyarrow.parquet.ParquetFile(file)
+
+
+def join(files: Sequence[Path], target: Path) -> None:
+    """One Parquet file of those that Spark wrote.
+
+    Copied, for Spark's footers differ from one JVM to the next, and its times may be of the old 12-byte kind.
+    """
     utc = pyarrow.timestamp("us", tz="UTC")
-    fields = [f.with_type(utc) if pyarrow.types.is_timestamp(f.type) else f for f in stored.schema_arrow]
+    stored = [pyarrow.parquet.ParquetFile(file) for file in files]
+    fields = [f.with_type(utc) if pyarrow.types.is_timestamp(f.type) else f for f in stored[0].schema_arrow]
     schema = pyarrow.schema(fields)
     with pyarrow.parquet.ParquetWriter(target, schema, compression="zstd") as writer:
-        for batch in stored.iter_batches():
-            writer.write_batch(batch.cast(schema))
+        for part in stored:
+            for batch in part.iter_batches():
+                writer.write_batch(batch.cast(schema))
 
 
 def _entry(path: Path, file_format: Format) -> dict[str, str | int]:

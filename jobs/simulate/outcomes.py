@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.simulate.deliver import place
+from jobs.simulate.deliver import join
 from jobs.simulate.life import is_active, is_there
 from jobs.simulate.plan import Simulation
 from jobs.simulate.worlds import LANDMARK, WINDOW
@@ -47,7 +47,7 @@ def write_outcomes(people: DataFrame, simulation: Simulation, truth: Path) -> No
     with tempfile.TemporaryDirectory(prefix=".simulate-", dir=truth) as work:
         folder = Path(work).absolute() / "outcomes"
         outcomes(people, simulation).coalesce(1).sortWithinPartitions("user_id").write.parquet(f"file://{folder}")
-        place(next(folder.glob("part-*")), file, "parquet")
+        join(list(folder.glob("part-*")), file)
     told = people.sparkSession.read.parquet(f"file://{file.absolute()}")
     row = (
         told.filter("is_upgraded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -30,6 +31,8 @@ WORLDS = ("causal", "keen", "hidden")
 # Shares of `Mess` of which a payment has at most one.
 KINDS = ("late", "very_late", "touched", "duplicate", "broken", "changed", "early")
 
+# What a file holds of a day: some hundred thousand rows, made and sorted by one task.
+CUSTOMERS_PER_FILE = 500_000
 # Ids hold the customer's number in nine digits.
 MOST_CUSTOMERS = 999_999_999
 
@@ -90,6 +93,11 @@ class Simulation:
     @property
     def dates(self) -> tuple[date, ...]:
         return tuple(self.first + timedelta(days=n) for n in range(self.last_day - self.first_day + 1))
+
+    @property
+    def parts(self) -> int:
+        """How many files a delivery has; it says nothing of the machine, so that the same story is the same files."""
+        return math.ceil(self.customers / CUSTOMERS_PER_FILE)
 
     def format_of(self, source: Source) -> Format:
         # What stands deeper in a line cannot be told in another format.

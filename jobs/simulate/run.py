@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.simulate import days
-from jobs.simulate.deliver import as_delivered, deliver, place, write_days
+from jobs.simulate.deliver import as_delivered, deliver, join, write_days
 from jobs.simulate.feeds import FEEDS, Feed
 from jobs.simulate.outcomes import write_outcomes
 from jobs.simulate.people import people
@@ -125,16 +125,18 @@ def _write_truth(rows: DataFrame, feed: Feed, simulation: Simulation, source: So
     columns = [F.col(name) for name in feed.truth]
     with _work_folder(simulation) as work:
         told = rows.drop("delivery_nth")
-        files = write_days(told, columns, feed.order, simulation.dates, "parquet", Path(work) / "truth")
-        for day, path in files.items():
-            place(path, truth / f"{day}.parquet", "parquet")
+        files = write_days(
+            told, columns, feed.order, simulation.dates, "parquet", Path(work) / "truth", simulation.parts
+        )
+        for day, parts in files.items():
+            join(parts, truth / f"{day}.parquet")
 
 
 def _write(rows: DataFrame, feed: Feed, simulation: Simulation, source: Source, dates: Sequence[date]) -> int:
     file_format = simulation.format_of(source)
     columns = as_delivered(rows, source, file_format, feed.sent_as, feed.also)
     with _work_folder(simulation) as work:
-        files = write_days(rows, columns, feed.order, dates, file_format, Path(work) / "files")
+        files = write_days(rows, columns, feed.order, dates, file_format, Path(work) / "files", simulation.parts)
         return deliver(files, dates, source.name, file_format, simulation.out)
 
 
