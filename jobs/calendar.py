@@ -10,6 +10,8 @@ from itertools import groupby
 KEPT_DAYS = 7
 # Rows wait for the next Sunday at the longest.
 LONGEST_WAIT = timedelta(days=8)
+# Stands for the night of all that was known before the nights that are told.
+BEFORE = date(1900, 1, 1)
 
 
 def days_between(first: date, last: date) -> list[date]:

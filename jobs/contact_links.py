@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.calendar import BEFORE
 from jobs.frames import select_contract
 from schemas.identity import CONTACT_LINKS
 
-# The night of what was known before the nights that are told.
-BEFORE = date(1900, 1, 1)
 ENTRY = ("contact_token", "customer_id")
 VERSION = (*ENTRY, "updated_at", "row_hash", "is_deleted")
 

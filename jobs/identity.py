@@ -18,11 +18,10 @@ from functools import reduce
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.calendar import BEFORE
 from jobs.frames import select_contract
 from schemas.identity import IDENTITY_LINKS, IDENTITY_LINKS_STATE
 
-# The night of what was known before the nights that are told.
-BEFORE = date(1900, 1, 1)
 LINK = tuple(name for name in IDENTITY_LINKS.column_names if name != "as_of_date")
 ONE = ("id_type", "id_token", "customer_id", "valid_from")
 

@@ -30,9 +30,7 @@ def _link_ids(night: Night) -> None:
         customers_before=of_feed("customers").before(night) if "customers" in feeds else None,
         links_before=OF_IDS.before(night),
     )
-    staged = night.stage(IDENTITY_LINKS.name, links)
-    night.judge(staged)
-    night.refuse_failures()
+    staged = night.audited(IDENTITY_LINKS.name, links)
     made_from = night.upstreams([f"core.{feed}" for feed in feeds])
     # Each night was told from what was known the night before, and so on back to the first.
     known = night.digests(IDENTITY_LINKS.name, night.first - timedelta(days=1), night.first - timedelta(days=1))
@@ -49,8 +47,6 @@ def _link_contacts(night: Night) -> None:
         contacts_before=of_feed("contacts").before(night),
         links_before=OF_IDS.before(night),
     )
-    staged = night.stage(CONTACT_LINKS.name, found)
-    night.judge(staged)
-    night.refuse_failures()
+    staged = night.audited(CONTACT_LINKS.name, found)
     made_from = night.upstreams(["core.contacts", IDENTITY_LINKS.name])
     night.publish(staged, made_from, announced_empty=night.days)

@@ -49,9 +49,7 @@ def _tell_of_devices(night: Night) -> None:
     told = signals.of_unknown_people(
         night.posted("app_events"), night.posted("devices"), settings.tracking, zone=settings.lake.zone
     )
-    staged = night.stage(DEVICE_DAILY.name, told)
-    night.judge(staged)
-    night.refuse_failures()
+    staged = night.audited(DEVICE_DAILY.name, told)
     feeds = [f"core.{feed}" for feed in USED if settings.sources_of(feed)]
     night.publish(staged, night.upstreams(feeds), announced_empty=night.days)
 
@@ -67,10 +65,9 @@ def _tell_of_customers(night: Night) -> None:
     if has_table(settings, DEVICE_DAILY.name):
         told["owned"] = _owned(night)
         _add(made_from, _looked_back(night))
-    staged = night.stage(CUSTOMER_DAILY.name, daily.transform(told, settings.tracking, zone=settings.lake.zone))
     empty = _nights_without_rows(night, [feed for feed in feeds if feed in NAMED])
-    night.judge(staged, empty)
-    night.refuse_failures()
+    rows = daily.transform(told, settings.tracking, zone=settings.lake.zone)
+    staged = night.audited(CUSTOMER_DAILY.name, rows, announced_empty=empty)
     night.publish(staged, made_from, announced_empty=empty)
 
 
@@ -113,9 +110,7 @@ def _hop(night: Night, since: date | None, days: Sequence[date]) -> None:
     previous = night.lake.read_day(CUSTOMER_PROFILE.name, since) if since else None
     told = {day: night.lake.read(CUSTOMER_DAILY.name, known_on=day, since=start) for day in days}
     profiles = [profile.transform(previous, told[day], since=since, as_of=day) for day in days]
-    staged = night.stage(CUSTOMER_PROFILE.name, reduce(DataFrame.unionByName, profiles), days, is_day_by_day=True)
-    night.judge(staged)
-    night.refuse_failures()
+    staged = night.audited(CUSTOMER_PROFILE.name, reduce(DataFrame.unionByName, profiles), days, is_day_by_day=True)
     kept = night.digests(CUSTOMER_PROFILE.name, since, since) if since else {}
     from_days = night.digests(CUSTOMER_DAILY.name, start, days[-1]) | kept
     night.publish(staged, {day: [each for then, each in from_days.items() if then <= day] for day in days})
@@ -135,8 +130,6 @@ def _close(night: Night, start: date, days: Sequence[date], digests: Mapping[dat
         )
         for day in days
     ]
-    closed = night.stage(RETENTION_COHORTS.name, reduce(DataFrame.unionByName, windows), closing)
-    night.judge(closed)
-    night.refuse_failures()
+    closed = night.audited(RETENTION_COHORTS.name, reduce(DataFrame.unionByName, windows), closing)
     own = {day: Upstream(table=CUSTOMER_PROFILE.name, day=day, digest=digest) for day, digest in digests.items()}
     night.publish(closed, {each: [own[seen_from[each]]] for each in closing}, announced_empty=closing)

@@ -80,9 +80,7 @@ def _hash_contacts(night: Night, parts: Mapping[str, Sequence[Part]]) -> None:
         contact_hashes.transform(delivered[source.name].withColumn("night", whose), source, night.token_maker)
         for source in _named(night)
     ]
-    staged = night.stage(CONTACT_HASHES.name, reduce(DataFrame.unionByName, frames))
-    night.judge(staged)
-    night.refuse_failures()
+    staged = night.audited(CONTACT_HASHES.name, reduce(DataFrame.unionByName, frames))
     night.publish(staged, {}, announced_empty=night.days)
 
 

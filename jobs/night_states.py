@@ -48,9 +48,7 @@ class Versions:
         """Make and publish the snapshots of the nights; the log of these nights is published already."""
         days = night.snapshot_days(self.snapshot)
         versions = night.lake.read(self.log, known_on=night.last, since=night.first)
-        staged = night.stage(self.snapshot, self.fold(self.before(night), versions, days=days), days)
-        night.judge(staged)
-        night.refuse_failures()
+        staged = night.audited(self.snapshot, self.fold(self.before(night), versions, days=days), days)
         kept = night.ledger.kept_days(self.snapshot, night.first_night, night.first - ONE_DAY)[-1:]
         snapshots = night.digests(self.snapshot, kept[0], kept[0]) if kept else {}
         snapshots |= {day: Upstream(table=self.snapshot, day=day, digest=staged.digest(day)) for day in days}

@@ -114,6 +114,21 @@ class Night:
         with self.progress.step(f"audit {staged.table.name}"):
             self.judged += audit.judge(staged, self.settings, self.ledger, announced_empty)
 
+    def audited(
+        self,
+        table: str,
+        frame: Any,
+        days: Sequence[date] | None = None,
+        *,
+        announced_empty: Collection[date] = (),
+        is_day_by_day: bool = False,
+    ) -> Staged:
+        """Stage a table whose audit waits for no other; raises DataRefused where an audit failed."""
+        staged = self.stage(table, frame, days, is_day_by_day=is_day_by_day)
+        self.judge(staged, announced_empty)
+        self.refuse_failures()
+        return staged
+
     def publish(
         self,
         staged: Staged,
