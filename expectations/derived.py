@@ -58,6 +58,8 @@ def _rules(column: Column) -> Iterator[NoRow]:
         )
     if column.minimum is not None:
         yield NoRow(f"{name}_too_small", f"{quoted} < {column.minimum}", f"{name} is at least {column.minimum}")
+    if column.maximum is not None:
+        yield NoRow(f"{name}_too_large", f"{quoted} > {column.maximum}", f"{name} is at most {column.maximum}")
     if column.type.startswith("array<"):
         yield NoRow(f"{name}_null_element", f"exists({quoted}, x -> x is null)", f"{name} holds no null")
     # Other dates may look ahead (a due date) or be as delivered (raw); this one column means the same everywhere.

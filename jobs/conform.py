@@ -27,7 +27,7 @@ EPOCH = date(1970, 1, 1)
 
 
 def due(records: DataFrame, source: Source, *, first_night: date, repairs: Collection[date] = ()) -> DataFrame:
-    """Adds `known_since`, from when on a record's key is looked for, and `due_date`, the night that posts it.
+    """Adds `known_since`, from when on a record's key is looked for, and `posting_date`, the night that posts it.
 
     That is the night that landed it; for a row of just past midnight the next; and for one so late that its
     key might be known from before the look-back the next Sunday, or the next of `repairs`, when all of the past
@@ -35,22 +35,22 @@ def due(records: DataFrame, source: Source, *, first_night: date, repairs: Colle
     """
     landed = F.col("landed_date")
     if source.feed_spec.kind == "states":
-        return records.withColumns({"known_since": landed, "due_date": landed})
+        return records.withColumns({"known_since": landed, "posting_date": landed})
     if source.is_dump:
-        return records.withColumns({"known_since": F.coalesce("known_from_date", landed), "due_date": landed})
+        return records.withColumns({"known_since": F.coalesce("known_from_date", landed), "posting_date": landed})
     earliest = F.date_sub(landed, source.late_days)
     is_early = F.col("learned_date") > landed
     is_looked_up = (F.col("learned_date") >= earliest) | (earliest <= F.lit(first_night))
     taken_on = F.date_add(landed, (F.lit(8) - F.dayofweek(landed)) % 7)
     for repair in repairs:
         taken_on = F.when(F.lit(repair).between(landed, taken_on), F.lit(repair)).otherwise(taken_on)
-    due_date = (
+    posting_date = (
         F.when(F.col("bits") != 0, landed)
         .when(is_early, F.date_add(landed, 1))
         .when(is_looked_up, landed)
         .otherwise(taken_on)
     )
-    return records.withColumns({"known_since": F.coalesce("learned_date", landed), "due_date": due_date})
+    return records.withColumns({"known_since": F.coalesce("learned_date", landed), "posting_date": posting_date})
 
 
 def _is_landed(first: date, last: date) -> Column:
@@ -69,8 +69,8 @@ def prospects(records: DataFrame, feed: Feed, *, first: date, last: date) -> Dat
     Made by one explode, which also keeps Spark from pushing a filter through the whole mapping.
     """
     is_clean = F.col("bits") == 0
-    is_late = F.col("due_date") > F.col("landed_date")
-    is_contender = is_clean & F.col("due_date").between(F.lit(first), F.lit(last))
+    is_late = F.col("posting_date") > F.col("landed_date")
+    is_contender = is_clean & F.col("posting_date").between(F.lit(first), F.lit(last))
     chances = [
         F.when(~is_clean & _is_landed(first, last), _prospect(REFUSED)),
         F.when(is_clean & is_late & _is_landed(first, last), _prospect(WAITING)),
@@ -82,7 +82,7 @@ def prospects(records: DataFrame, feed: Feed, *, first: date, last: date) -> Dat
     fixed = hash_of(feed.fixed) if feed.fixed else F.lit(0).cast("bigint")
     rows = records.select(
         *feed.key,
-        _day("due_date").alias("due"),
+        _day("posting_date").alias("due"),
         _day("known_since").alias("since"),
         *IDENTITY,
         "delivery_id",
@@ -179,14 +179,25 @@ def _judge_events(rows: DataFrame, feed: Feed) -> DataFrame:
 
 
 def _judge_states(rows: DataFrame, feed: Feed) -> DataFrame:
-    """Adds is_posted and faults: a version that repeats the one in state, or another of its night, is not posted."""
+    """Adds is_posted and faults: a version that repeats the one in state, or another of its night, is not posted.
+
+    Neither is one that says otherwise than the first that was posted, where the feed lets nothing change (`fixed`).
+    """
     twins = Window.partitionBy(*feed.key, "prospect", "due", "row_hash").orderBy(*ARRIVAL)
     before = Window.partitionBy(*feed.key, "prospect").orderBy("due").rangeBetween(Window.unboundedPreceding, -1)
+    first = Window.partitionBy(*feed.key, "prospect").orderBy("due", "updated_at", "row_hash")
     rows = rows.withColumns(
-        {"place": F.row_number().over(twins), "newest": F.max(F.struct("updated_at", "row_hash")).over(before)}
+        {
+            "place": F.row_number().over(twins),
+            "newest": F.max(F.struct("updated_at", "row_hash")).over(before),
+            "first_hash": F.first("fixed_hash").over(first),
+        }
     )
+    is_changed = F.col("fixed_hash") != F.col("first_hash")
+    faults = F.when(is_changed, F.lit(1 << SHARED_REASONS.index(CHANGED_AFTER_POSTING))).otherwise(F.lit(0))
     is_known = F.coalesce(F.col("newest.row_hash") == F.col("row_hash"), F.lit(False))
-    return rows.withColumns({"is_posted": ~is_known & (F.col("place") == 1), "faults": F.lit(0).cast("bigint")})
+    is_posted = ~is_known & (F.col("place") == 1) & ~is_changed
+    return rows.withColumns({"is_posted": is_posted, "faults": faults.cast("bigint")})
 
 
 def verdicts(prospects: DataFrame, known: DataFrame | None, feed: Feed) -> DataFrame:
@@ -208,9 +219,9 @@ def verdicts(prospects: DataFrame, known: DataFrame | None, feed: Feed) -> DataF
         .otherwise(F.lit(DUPLICATE))
     )
     is_contender = F.col("prospect") == CONTENDER
-    due_date = F.date_add(F.lit(EPOCH), F.col("due"))
+    posting_date = F.date_add(F.lit(EPOCH), F.col("due"))
     return judged.select(
-        F.when(is_contender, due_date).otherwise(F.col("landed_date")).alias("night"),
+        F.when(is_contender, posting_date).otherwise(F.col("landed_date")).alias("night"),
         *IDENTITY,
         "delivery_id",
         "source_rows",

@@ -15,14 +15,14 @@ from pyspark.sql import functions as F
 
 from conf import Source
 from jobs.frames import select_contract
-from jobs.tokens import TokenMaker, normalised, token_column
+from jobs.tokens import TokenMaker, e164, normalised, token_column
 from schemas.restricted import CONTACT_HASHES
 
 
 def transform(delivered: DataFrame, source: Source, maker: TokenMaker) -> DataFrame:
     """One row is one number or address of `delivered` (the rows before they are tokenised), on its `night`.
 
-    What is no phone number, or no address, has no hash that anyone could match.
+    It may be there more than once. What is no phone number, or no address, has no hash that anyone could match.
     """
     frames = [
         delivered.select(
@@ -35,7 +35,7 @@ def transform(delivered: DataFrame, source: Source, maker: TokenMaker) -> DataFr
         for name, kind in source.own_contacts.items()
     ]
     rows = reduce(DataFrame.unionByName, frames).where("token is not null and sha256 is not null")
-    return select_contract(rows.dropDuplicates(["as_of_date", "token"]), CONTACT_HASHES)
+    return select_contract(rows, CONTACT_HASHES)
 
 
 def _hash(name: str, kind: str, region: str, *, with_plus: bool) -> Column:
@@ -51,6 +51,6 @@ def _hash(name: str, kind: str, region: str, *, with_plus: bool) -> Column:
 
 def _hashed(value: bytes, kind: str, region: str, with_plus: bool) -> str | None:
     text = normalised(kind, value.decode("utf-8", "replace"), region)
-    if ("@" not in text) if kind == "email" else not text.startswith("+"):
+    if "@" not in text if kind == "email" else e164(text, region) is None:
         return None
     return hashlib.sha256((text if with_plus else text.removeprefix("+")).encode()).hexdigest()

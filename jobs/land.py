@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from conf import ColumnType, Source
 from jobs.deliveries import Part
 from jobs.errors import DataRefused
 from jobs.frames import local_frame, select_contract
-from jobs.tokens import TokenMaker, tokenise
+from jobs.tokens import TokenMaker, tokenise, withheld
 
-CORRUPT = "_unparsable"
+CORRUPT = "clm: line that does not parse"
+# Stands before the name of each column as it was delivered, whatever that is: no file can name one of ours.
+GIVEN = "given:"
 LONGEST_FIELD = 1_000_000
 FILE_LIST = "file_path string, file string, delivery_id string, night date, delivered_date date"
 ARROW_TYPES = {
@@ -129,7 +131,8 @@ def _refuse_columns(source: Source, path: Path, found: Collection[str]) -> None:
     missing = [name for name in source.asked_names if name not in found]
     if missing:
         new = sorted(name for name in found if name not in source.delivered_names)
-        renamed = f" It has {', '.join(new)} that nobody declared: was it renamed?" if new else ""
+        told = ", ".join(withheld(name) for name in new)
+        renamed = f" It has {told} that nobody declared: was it renamed?" if new else ""
         if len(missing) == len(source.asked_names):
             # Then its first line may well be a row, whose values are nobody's to read here.
             renamed = " It has none of the columns declared: does it begin with their names?"
@@ -137,6 +140,14 @@ def _refuse_columns(source: Source, path: Path, found: Collection[str]) -> None:
             f"{path}: the column {missing[0]} is missing.{renamed} "
             f"Ask {source.owner} for the file, or change [columns] in {source.location}."
         )
+    by_letters: dict[str, str] = {}
+    for name in sorted(found):
+        other = by_letters.setdefault(name.casefold(), name)
+        if other != name:
+            raise DataRefused(
+                f"{path}: the columns {withheld(other)} and {withheld(name)} differ only in capital letters. "
+                f"Ask {source.owner} to deliver it with one of them."
+            )
 
 
 def _declared_first(source: Source, path: Path, found: Sequence[str]) -> Layout:
@@ -223,35 +234,51 @@ def _read_files(spark: SparkSession, source: Source, layout: Layout, paths: Sequ
         case "parquet":
             rows = _read_parquet(spark, source, layout, names)
         case "jsonl":
-            schema = ", ".join(f"`{name}` string" for name in (*layout.columns, *layout.undeclared, CORRUPT))
+            held = (*layout.columns, *layout.undeclared)
+            schema = ", ".join(f"{_quoted(name)} string" for name in (*held, CORRUPT))
             rows = spark.read.schema(schema).option("columnNameOfCorruptRecord", CORRUPT).json(names)
-            rows = rows.select("*", "_metadata.file_path").withColumn("is_unparsable", F.col(CORRUPT).isNotNull())
+            values = {name: F.col(_quoted(name)) for name in held}
+            rows = _given(rows, values, is_unparsable=F.col(_quoted(CORRUPT)).isNotNull())
         case _ if source.files.delimiter == "whitespace":
             rows = _read_blanks(spark, layout, names)
         case _:
             rows = _read_csv(spark, source, layout, names)
-    if "position" not in rows.columns:
-        rows = rows.withColumn("position", F.lit(None).cast("bigint"))
     columns = [_delivered(source, name).alias(name) for name in source.columns]
     undeclared = _undeclared(source, layout).alias("undeclared")
     return rows.select(*columns, undeclared, "is_unparsable", "position", "file_path")
 
 
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _given(
+    rows: DataFrame, values: Mapping[str, Column], *, is_unparsable: Column, position: Column | None = None
+) -> DataFrame:
+    """What a reader found: each column as it was delivered, and what is known of its row."""
+    return rows.select(
+        *(value.alias(GIVEN + name) for name, value in values.items()),
+        is_unparsable.alias("is_unparsable"),
+        (F.lit(None) if position is None else position).cast("bigint").alias("position"),
+        # Even where the file has a column of this name.
+        rows.metadataColumn("_metadata")["file_path"].alias("file_path"),
+    )
+
+
 def _delivered(source: Source, name: str) -> Column:
     top, *deeper = source.path(name)
-    if not deeper:
-        return F.col(f"`{top}`")
-    return F.get_json_object(F.col(f"`{top}`"), ".".join(("$", *deeper)))
+    given = F.col(_quoted(GIVEN + top))
+    return F.get_json_object(given, ".".join(("$", *deeper))) if deeper else given
 
 
 def _undeclared(source: Source, layout: Layout) -> Column:
     if not layout.undeclared:
         return F.lit(None).cast("string")
-    values = {name: F.col(f"`{name}`") for name in sorted(layout.undeclared)}
+    values = [(name, F.col(_quoted(GIVEN + name))) for name in sorted(layout.undeclared)]
     if source.personal:
         # Where people are named, a new column may name them too: it is reported, and kept once it is declared.
-        values = {name: F.when(value.isNotNull(), "withheld") for name, value in values.items()}
-    return F.nullif(F.to_json(F.struct(*(value.alias(name) for name, value in values.items()))), F.lit("{}"))
+        values = [(withheld(name), F.when(value.isNotNull(), "withheld")) for name, value in values]
+    return F.nullif(F.to_json(F.struct(*(value.alias(name) for name, value in values))), F.lit("{}"))
 
 
 def _read_csv(spark: SparkSession, source: Source, layout: Layout, names: list[str]) -> DataFrame:
@@ -268,46 +295,40 @@ def _read_csv(spark: SparkSession, source: Source, layout: Layout, names: list[s
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": CORRUPT,
     }
-    schema = ", ".join(f"`{name}` string" for name in (*layout.columns, CORRUPT))
-    rows = spark.read.schema(schema).options(**options).csv(names).select("*", "_metadata.file_path")
-    is_unparsable = F.col(CORRUPT).isNotNull()
+    # By place: whatever the header calls them.
+    schema = ", ".join(f"{_quoted(name)} string" for name in (*map(_cell, range(len(layout.columns))), CORRUPT))
+    rows = spark.read.schema(schema).options(**options).csv(names)
+    is_unparsable = F.col(_quoted(CORRUPT)).isNotNull()
+    values = {
+        name: F.when(~is_unparsable, F.nullif(F.col(_cell(place)), F.lit(files.null)))
+        for place, name in enumerate(layout.columns)
+    }
+    return _given(rows, values, is_unparsable=is_unparsable)
 
-    def value(name: str) -> Column:
-        return F.when(~is_unparsable, F.nullif(F.col(f"`{name}`"), F.lit(files.null)))
 
-    return rows.select(
-        *(value(name).alias(name) for name in layout.columns), is_unparsable.alias("is_unparsable"), "file_path"
-    )
+def _cell(place: int) -> str:
+    return f"cell_{place}"
 
 
 def _read_blanks(spark: SparkSession, layout: Layout, names: list[str]) -> DataFrame:
-    lines = spark.read.text(names).select(F.trim(F.translate("value", "\t", " ")).alias("line"), "_metadata.file_path")
-    cells = F.split("line", " +")
+    rows = spark.read.text(names)
+    line = F.trim(F.translate("value", "\t", " "))
+    cells = F.split(line, " +")
     is_parsable = F.size(cells) == len(layout.columns)
-    return lines.where("line <> ''").select(
-        *(F.when(is_parsable, cells[i]).alias(name) for i, name in enumerate(layout.columns)),
-        (~is_parsable).alias("is_unparsable"),
-        "file_path",
-    )
+    values = {name: F.when(is_parsable, cells[i]) for i, name in enumerate(layout.columns)}
+    return _given(rows.where(line != ""), values, is_unparsable=~is_parsable)
 
 
 def _read_parquet(spark: SparkSession, source: Source, layout: Layout, names: list[str]) -> DataFrame:
     types = source.raw_types()
     schema = [f"`{name}` {'timestamp_ntz' if name in layout.local_times else types[name]}" for name in layout.columns]
-    schema += [f"`{name}` {_spark_type(names[0], name)}" for name in layout.undeclared]
+    schema += [f"{_quoted(name)} {_spark_type(names[0], name)}" for name in layout.undeclared]
     rows = spark.read.schema(", ".join(schema)).parquet(*names)
-    local = {
+    values = {name: F.col(_quoted(name)) for name in (*layout.columns, *layout.undeclared)} | {
         name: F.to_utc_timestamp(F.col(f"`{name}`").cast("timestamp"), source.files.zone) for name in layout.local_times
     }
-    kept = [F.col(f"`{name}`") for name in (*layout.columns, *layout.undeclared) if name not in local]
-    moved = [column.alias(name) for name, column in local.items()]
-    return rows.select(
-        *kept,
-        *moved,
-        F.lit(False).alias("is_unparsable"),
-        F.col("_metadata.row_index").alias("position"),
-        "_metadata.file_path",
-    )
+    position = rows.metadataColumn("_metadata")["row_index"]
+    return _given(rows, values, is_unparsable=F.lit(False), position=position)
 
 
 def _spark_type(path: str, name: str) -> str:

@@ -56,8 +56,12 @@ def reasons(source: Source, feed: Feed) -> tuple[str, ...]:
 
 
 def _is_judged(column: Declared) -> bool:
-    """Values that the feed does not take are `<column>_invalid`; amounts have reasons of their own."""
-    return bool(column.accepted) or (column.minimum is not None and column.name != "amount_minor")
+    """Values that the feed does not take are `<column>_invalid`; amounts below zero have a reason of their own."""
+    return bool(column.accepted) or column.maximum is not None or _floor(column) is not None
+
+
+def _floor(column: Declared) -> int | None:
+    return None if column.name == "amount_minor" else column.minimum
 
 
 def reasons_of(bits: Column, names: Sequence[str]) -> Column:
@@ -286,8 +290,10 @@ def _judged(
     for column in feed.columns:
         if column.accepted:
             row_rules.append((f"{column.name}_invalid", ~F.col(column.name).isin(*column.accepted)))
-        elif column.minimum is not None and _is_judged(column):
-            row_rules.append((f"{column.name}_invalid", F.col(column.name) < column.minimum))
+        if (floor := _floor(column)) is not None:
+            row_rules.append((f"{column.name}_invalid", F.col(column.name) < floor))
+        if column.maximum is not None:
+            row_rules.append((f"{column.name}_invalid", F.col(column.name) > column.maximum))
     if "currency" in feed.column_names:
         row_rules.append(("currency_invalid", F.col("currency") != currency))
     for name in (*([feed.identifier] if feed.identifier else []), *feed.required):

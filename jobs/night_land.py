@@ -80,7 +80,9 @@ def _hash_contacts(night: Night, parts: Mapping[str, Sequence[Part]]) -> None:
         contact_hashes.transform(delivered[source.name].withColumn("night", whose), source, night.token_maker)
         for source in _named(night)
     ]
-    staged = night.audited(CONTACT_HASHES.name, reduce(DataFrame.unionByName, frames))
+    # Two sources may name the same number.
+    hashes = reduce(DataFrame.unionByName, frames).dropDuplicates(["as_of_date", "token"])
+    staged = night.audited(CONTACT_HASHES.name, hashes)
     night.publish(staged, {}, announced_empty=night.days)
 
 

@@ -34,11 +34,15 @@ class Versions:
     fold: Fold
 
     def before(self, night: Night) -> DataFrame | None:
-        """The snapshot of the day before the nights, made where it is not kept; None on a lake's first night."""
+        """The snapshot of the day before the nights, made where it is not kept; None where nothing was told before."""
         yesterday = night.first - ONE_DAY
+        if not night.ledger.published(self.log, night.first_night, yesterday):
+            return None
         nearest = max(night.ledger.kept_days(self.snapshot, night.first_night, yesterday), default=None)
         if nearest is None:
-            return None
+            # None so old is kept, or tonight's own publication has just let it go: the log still knows.
+            told = night.lake.read(self.log, known_on=yesterday, since=night.first_night)
+            return self.fold(None, told, days=[yesterday])
         kept = night.lake.read_day(self.snapshot, nearest)
         if nearest == yesterday:
             return kept

@@ -10,6 +10,7 @@ Executors run this module as well: it imports nothing of the project that they c
 from __future__ import annotations
 
 import hmac
+import json
 import os
 import re
 import tomllib
@@ -42,10 +43,14 @@ HOW = "How to make one: docs/onboarding_a_source.md, “Personal columns”."
 PHONE_CATEGORIES = frozenset({"Nd", "Zs", "Cf", "Pd", "Ps", "Pe", "Po"})
 REMEMBERED = 1 << 16
 # What looks like an e-mail address, or like a phone number, in a text of any kind. Rather too much than too little: a
-# long number of another kind becomes a token as well, and is still equal where it was equal.
+# long number of another kind becomes a token as well, and is still equal where it was equal. Between its digits may
+# stand what people write there and the marks that nobody sees. Possessive, so that a long text takes no longer.
+BETWEEN_DIGITS = r"[\s().\-/_\u2010-\u2015\u200b-\u200f\u202a-\u202e\u2060]"
 IN_TEXT = re.compile(
-    r"(?P<email>[\w.+%-]+@[\w-]+(?:\.[\w-]+)+)|(?P<phone>(?<!\w)[+＋]?\(?\d(?:[\s().\-]{0,2}\d){7,14}(?!\w))"
+    r"(?P<email>(?<![\w.+%-])[\w.+%-]++@[\w-]+(?:\.[\w-]+)+)|"
+    rf"(?P<phone>(?<!\w)[+＋]?\(?\d(?:{BETWEEN_DIGITS}{{0,4}}\d){{7,14}}(?!\w)|(?<!\d)\d{{10,15}}(?!\d))"
 )
+JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,43 @@ class TokenMaker:
         value = normalised(kind, text, self.region)
         if not value:
             return None
+        domain = DOMAINS[kind]
+        if domain == "phone" and e164(value, self.region) is None:
+            # "0" and "unknown" in a registration are not the "0" and "unknown" of an address book.
+            domain = f"no {kind}"
         # Bytes that are no UTF-8 come as surrogates: they go in as they came, so that no two values become one.
-        message = f"{DOMAINS[kind]}\0{value}".encode("utf-8", "surrogateescape")
+        message = f"{domain}\0{value}".encode("utf-8", "surrogateescape")
         return f"k{self.key_id}_{hmac.digest(self.secret, message, 'sha256').hex()}"
 
 
 def text_with_tokens(text: str, maker: TokenMaker) -> str:
-    """A text, often JSON, in which what looks like a phone number or an e-mail address is its token."""
-    return IN_TEXT.sub(lambda found: maker.token(str(found.lastgroup), found[0]) or "", text)
+    """A text, often JSON, in which what looks like a phone number or an e-mail address is its token.
+
+    Of JSON the strings are looked at as they are meant, not as they are written: a line break is no letter n.
+    """
+
+    def plain(said: str) -> str:
+        return IN_TEXT.sub(lambda found: maker.token(str(found.lastgroup), found[0]) or "", said.replace("%40", "@"))
+
+    def string(found: re.Match[str]) -> str:
+        try:
+            said = json.loads(found[0], strict=False)
+        except ValueError:
+            return plain(found[0])
+        told = plain(said)
+        return found[0] if told == said else json.dumps(told, ensure_ascii=False)
+
+    if not text.lstrip().startswith(("{", "[")):
+        return plain(text)
+    # A number is a token only in quotes.
+    between = [IN_TEXT.sub(lambda found: f'"{plain(found[0])}"', rest) for rest in JSON_STRING.split(text)]
+    strings = [string(found) for found in JSON_STRING.finditer(text)]
+    return "".join(piece for pair in zip(between, [*strings, ""], strict=True) for piece in pair)
+
+
+def withheld(name: str) -> str:
+    """A name that someone gave a column, to be shown: nobody's number or address."""
+    return IN_TEXT.sub("withheld", name)
 
 
 def tokenise(rows: DataFrame, source: Source, maker: TokenMaker | None) -> DataFrame:
@@ -113,11 +147,12 @@ def normalised(kind: str, text: str, region: str) -> str:
     if kind == "account":
         return trimmed
     folded = unicodedata.normalize("NFC", trimmed.casefold())
-    return folded if kind == "email" else _e164(folded, region) or folded
+    return folded if kind == "email" else e164(folded, region) or folded
 
 
 @lru_cache(maxsize=REMEMBERED)  # parsing a number takes most of the time, and people are paid more than once
-def _e164(text: str, region: str) -> str | None:
+def e164(text: str, region: str) -> str | None:
+    """A normalised text as E.164, where it can be a phone number."""
     if any(sign not in "+＋" and unicodedata.category(sign) not in PHONE_CATEGORIES for sign in text):
         return None
     try:

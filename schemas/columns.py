@@ -86,9 +86,15 @@ UPDATED_AT = Column(
 )
 
 
-def amount_minor(name: str, about: str, *, nullable: bool = True) -> Column:
+# More than that in one row is a mistake, and sums of thousands of it would not fit a bigint.
+MOST_MONEY = 10**15
+
+
+def amount_minor(name: str, about: str, *, nullable: bool = True, maximum: int | None = None) -> Column:
     """An amount of money, never negative, in the minor unit of the lake's currency (paise, pence)."""
-    return Column(name=name, type="bigint", about=about, unit="minor units", minimum=0, nullable=nullable)
+    return Column(
+        name=name, type="bigint", about=about, unit="minor units", minimum=0, maximum=maximum, nullable=nullable
+    )
 
 
 def count(name: str, about: str) -> Column:

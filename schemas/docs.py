@@ -137,6 +137,8 @@ def _about(column: Column) -> str:
         said.append(f"One of {_names(column.accepted)}.")
     if column.minimum is not None:
         said.append(f"At least {column.minimum}.")
+    if column.maximum is not None:
+        said.append(f"At most {column.maximum:,}.")
     if column.provenance:
         said.append("*Provenance.*")
     return " ".join(said)

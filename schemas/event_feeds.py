@@ -7,6 +7,7 @@ from schemas.columns import (
     CUSTOMER_ID,
     DEVICE_ID,
     DIRECTIONS,
+    MOST_MONEY,
     PRODUCTS,
     RAILS,
     STATUSES,
@@ -66,7 +67,7 @@ TRANSACTIONS = Feed(
             nullable=False,
             accepted=STATUSES,
         ),
-        amount_minor("amount_minor", "The amount of the whole payment.", nullable=False),
+        amount_minor("amount_minor", "The amount of the whole payment.", nullable=False, maximum=MOST_MONEY),
         CURRENCY,
         Column(
             name="counterparty_token",
@@ -135,6 +136,7 @@ APP_EVENTS = Feed(
             about="How long the screen was looked at.",
             unit="milliseconds",
             minimum=0,
+            maximum=24 * 60 * 60 * 1000,
         ),
         Column(
             name="is_foreground",

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from schemas.columns import CHANNELS, CONTACT_TOKEN, CURRENCY, CUSTOMER_ID, PURPOSES, UPDATED_AT, amount_minor
+from schemas.columns import (
+    CHANNELS,
+    CONTACT_TOKEN,
+    CURRENCY,
+    CUSTOMER_ID,
+    MOST_MONEY,
+    PURPOSES,
+    UPDATED_AT,
+    amount_minor,
+)
 from schemas.feed import Feed
 from schemas.table import Column
 
@@ -105,6 +114,7 @@ BILLS = Feed(
     kind="states",
     row="one delivered version of one bill that falls due",
     key=("bill_id",),
+    fixed=("customer_id",),
     updated_from=("issued_at",),
     columns=(
         Column(
@@ -126,7 +136,7 @@ BILLS = Feed(
             unit="the biller's zone",
             nullable=False,
         ),
-        amount_minor("amount_minor", "What is to be paid.", nullable=False),
+        amount_minor("amount_minor", "What is to be paid.", nullable=False, maximum=MOST_MONEY),
         CURRENCY,
         Column(
             name="status",

@@ -39,6 +39,7 @@ class Column:
     nullable: bool = True
     accepted: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int | None = None
     privacy: Privacy = "none"
     erasure: Erasure = "delete"
     basis: str = ""

@@ -56,7 +56,7 @@ def test_the_night_that_posts_a_record(spark: SparkSession) -> None:
     for first_night in (LONG_AGO, YOUNG):
         cases = [case for case in DUE if case[1] == first_night]
         rows: list[Row] = [{"transaction_id": c[0], "as_of_date": c[2], "occurred_at": c[3]} for c in cases]
-        told = cells(records_of(spark, APP, rows, first_night=first_night), "transaction_id", "due_date")
+        told = cells(records_of(spark, APP, rows, first_night=first_night), "transaction_id", "posting_date")
         assert told == sorted((what, due) for what, _, _, _, due in cases)
 
 
@@ -66,7 +66,7 @@ def test_a_night_of_repair_takes_what_would_wait_for_sunday(spark: SparkSession)
         for landed in ("2026-02-02", "2026-02-04", "2026-02-05")
     ]
     repairs = [date(2026, 2, 4), date(2026, 1, 14)]
-    assert cells(records_of(spark, APP, rows, repairs=repairs), "transaction_id", "due_date") == [
+    assert cells(records_of(spark, APP, rows, repairs=repairs), "transaction_id", "posting_date") == [
         ("2026-02-02", "2026-02-04"),  # what waits for it
         ("2026-02-04", "2026-02-04"),  # as a Sunday takes its own
         ("2026-02-05", "2026-02-08"),  # it is over
@@ -79,12 +79,12 @@ def test_rows_of_a_dump_and_versions_never_wait(spark: SparkSession) -> None:
         {"transaction_id": "old", "occurred_at": "2025-06-01 10:00", "known_from_date": "2025-06-01"},
         {"transaction_id": "ahead", "occurred_at": "2026-03-01 10:00", "known_from_date": "2026-01-31"},
     ]
-    assert cells(records_of(spark, dump, rows), "transaction_id", "known_since", "due_date", "bits") == [
+    assert cells(records_of(spark, dump, rows), "transaction_id", "known_since", "posting_date", "bits") == [
         ("ahead", "2026-01-31", "2026-01-31", "0"),  # in no future, since it comes on the night of its own date
         ("old", "2025-06-01", "2026-01-31", "0"),  # looked for from where the dump first holds its key
     ]
     versions: list[Row] = [{"customer_id": "early", "updated_at": "2026-01-31 19:00"}]
-    told = cells(records_of(spark, source_of("people", "customers"), versions), "customer_id", "due_date")
+    told = cells(records_of(spark, source_of("people", "customers"), versions), "customer_id", "posting_date")
     assert told == [("early", "2026-01-31")]
 
 

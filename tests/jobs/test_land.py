@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -19,6 +20,7 @@ from conf import Source
 from jobs import land, taking
 from jobs.errors import DataRefused
 from jobs.ledger import Ledger
+from jobs.tokens import TokenMaker
 from tests.conftest import Place, packed
 from tests.jobs.sources import payments
 
@@ -35,6 +37,7 @@ def source(
     columns: str = COLUMNS,
     files: str = "",
     folder: str = "{date}",
+    personal: str = "",
 ) -> Source:
     text = payments(
         path=f"payments/{folder}/{name}",
@@ -42,6 +45,7 @@ def source(
         files=f'format = "{kind}"\nmanifest = "computed"\n{files}',
         columns=columns,
         changed_map=MAPPED,
+        limits=f"[personal]\n{personal}\n" if personal else "",
     )
     return place.configure(text).sources[0]
 
@@ -286,6 +290,38 @@ def test_columns_that_are_missing_or_renamed_are_refused_by_name(spark: SparkSes
 def test_a_new_column_is_kept_as_undeclared(spark: SparkSession, place: Place, kind: str) -> None:
     rows = read(spark, place, write(place, kind, ["z", "k", "a", "v"]))
     assert cells(rows, "k", "v", "undeclared") == [("k", "v", '{"a":"a","z":"z"}')]
+
+
+ODD = ["position", "file_path", "file", "night", "row_id", "is_unparsable", "a`b", "a.b", "_metadata", "_unparsable"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_new_column_may_be_called_as_it_likes(spark: SparkSession, place: Place, kind: str) -> None:
+    """And is taken for none of the lake's own, which go by such names."""
+    read_in = land.transform(read(spark, place, declared := write(place, kind, ["k", *ODD, "v"])), declared)
+    [row] = read_in.select("k", "v", "undeclared", "is_unparsable", "position", "file").collect()
+    assert json.loads(row["undeclared"]) == {name: name for name in ODD}
+    position = 0 if kind == "parquet" else None
+    assert tuple(row)[:2] + tuple(row)[3:] == ("k", "v", False, position, f"payments/2026-01-26/a.{kind}")
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_columns_that_differ_only_in_capital_letters_are_refused_by_name(
+    spark: SparkSession, place: Place, kind: str
+) -> None:
+    with pytest.raises(
+        DataRefused, match=r"a\.\w+: the columns V and v differ only in capital letters\. Ask payments-"
+    ):
+        read(spark, place, write(place, kind, ["k", "v", "V"]))
+
+
+def test_where_people_are_named_neither_a_new_value_nor_its_name_is_kept(spark: SparkSession, place: Place) -> None:
+    put(place, "a.jsonl", b'{"k": "1", "v": "98765 43210", "position": "9876512345", "9876543210": "Mum"}\n')
+    named = source(place, kind="jsonl", name="*.jsonl", personal='v = "phone"')
+    parts = taking.take(named, place.landing, Ledger.open(place.settings().ledger_url), [TUE])
+    [row] = land.read(spark, named, parts, TokenMaker("1", bytes(32), "IN")).collect()
+    assert json.loads(row["undeclared"]) == {"position": "withheld", "withheld": "withheld"}
+    assert "98765" not in str(row.asDict())
 
 
 def test_a_column_that_stands_twice_is_refused(spark: SparkSession, place: Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import subprocess
 import unicodedata
@@ -57,6 +58,11 @@ def token(kind: str, text: str) -> str:
         ("asha.rao+x@mail.example.co.in, 9876543210", ["asha.rao+x@mail.example.co.in", "9876543210"]),
         ('{"dwell_ms":1200,"price":"199.00","ref":"ab12"}', []),
         ("U123456789 is an id, P4711 too", []),
+        # Next to letters, and with what people and programs put between the digits.
+        ("mob9876543210", ["9876543210"]),
+        ("9876543210_mum", ["9876543210"]),
+        ("98765 – 43210, 98765‑43210, 98765/43210", ["98765 – 43210", "98765‑43210", "98765/43210"]),
+        ("(98765) - 43210", ["(98765) - 43210"]),
         ("", []),
     ],
 )
@@ -65,6 +71,37 @@ def test_in_a_text_what_looks_like_a_number_or_an_address_is_its_token(text: str
     for value in hidden:
         text = text.replace(value, token("email" if "@" in value else "phone", value))
     assert made == text
+
+
+def test_strings_of_json_are_read_as_they_are_meant() -> None:
+    text = r'{"note": "call\n9876543210 or\tasha@example.com", "left": "\u202a9876543210\u202c", "9876543210": "Mum"}'
+    phone, email = token("phone", "9876543210"), token("email", "asha@example.com")
+    assert json.loads(text_with_tokens(text, MAKER)) == {
+        "note": f"call\n{phone} or\t{email}",
+        "left": f"\u202a{phone}\u202c",
+        phone: "Mum",
+    }
+
+
+def test_a_number_in_json_is_still_json_once_it_is_a_token() -> None:
+    made = json.loads(text_with_tokens('{"to": 9876543210, "rupees": 12.50, "quoted": "a \\"b\\" c"}', MAKER))
+    assert made == {"to": token("phone", "9876543210"), "rupees": 12.5, "quoted": 'a "b" c'}
+
+
+def test_an_address_in_a_link_is_an_address() -> None:
+    assert text_with_tokens("mailto:asha%40example.com", MAKER) == f"mailto:{token('email', 'asha@example.com')}"
+
+
+def test_a_long_text_without_an_address_takes_no_longer_than_its_length() -> None:
+    # Quadratic, a million letters would take an hour: the test's own timeout.
+    long = "x" * 1_000_000
+    assert text_with_tokens(long, MAKER) == long
+
+
+def test_what_is_no_number_is_another_text_in_a_registration_than_in_an_address_book() -> None:
+    assert token("phone", "98765 43210") == token("contact", "+919876543210")
+    assert token("phone", "unknown") != token("contact", "unknown")
+    assert token("contact", "unknown") == token("contact", "Unknown")
 
 
 # ---- one value, one spelling
