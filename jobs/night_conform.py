@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from conf import Source
-from jobs import accounts, conform, mapping, night_identity
+from jobs import accounts, audit, conform, mapping, night_identity
 from jobs.accounts import Account, Counts, Tally
 from jobs.calendar import LONGEST_WAIT, days_between, taken_on
 from jobs.deliveries import Manifest
@@ -56,11 +56,8 @@ def run(night: Night) -> None:
     _refuse_above_limit(night, counts)
     _refuse_left_waiting(night, balance, counts)
     empty = _announced_empty(counts, feed_of, night)
-    for each in conformed:
-        night.judge(each.staged, empty[each.feed.name])
-    night.judge(quarantine)
-    night.judge(deliveries)
-    night.refuse_failures()
+    judged = [said for each in conformed for said in night.judge(each.staged, empty[each.feed.name])]
+    audit.refuse_failures([*judged, *night.judge(quarantine), *night.judge(deliveries)])
     night.side_by_side(
         partial(night.publish, each.staged, _lineage(night, each, waited), empty[each.feed.name]) for each in conformed
     )

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from conf import Source
-from jobs import contact_hashes, dump, land
+from jobs import audit, contact_hashes, dump, land
 from jobs.deliveries import Part, refuse_broken_archives
 from jobs.errors import DataRefused, is_sparks
 from jobs.lake import Staged
@@ -58,8 +58,7 @@ def land_source(night: Night, source: Source, parts: list[Part]) -> list[Part]:
     rows = _rows_by_file(staged)
     if not source.is_dump:
         _refuse_other_rows(source, parts, rows)
-    night.judge(staged)
-    night.refuse_failures()
+    audit.refuse_failures(night.judge(staged))
     counted = _counted(source, parts, rows)
     told = {"deliveries": [{"id": part.delivery.delivery_id, "night": part.night.isoformat()} for part in counted]}
     # Before: accounts need these counts. After: until raw is published nothing has been replaced.

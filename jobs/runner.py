@@ -109,10 +109,12 @@ class Night:
         with self.progress.step(f"write {table}"):
             return self.lake.stage(declared, frame, days or self.days, suites, is_day_by_day=is_day_by_day)
 
-    def judge(self, staged: Staged, announced_empty: Collection[date] = ()) -> None:
-        """Audit staged days; what failed is told by `refuse_failures`, once everything has been looked at."""
+    def judge(self, staged: Staged, announced_empty: Collection[date] = ()) -> list[audit.Judged]:
+        """Audit staged days; what failed is for the caller to refuse, once all that belongs together was looked at."""
         with self.progress.step(f"audit {staged.table.name}"):
-            self.judged += audit.judge(staged, self.settings, self.ledger, announced_empty)
+            judged = audit.judge(staged, self.settings, self.ledger, announced_empty)
+        self.judged += judged
+        return judged
 
     def audited(
         self,
@@ -123,10 +125,9 @@ class Night:
         announced_empty: Collection[date] = (),
         is_day_by_day: bool = False,
     ) -> Staged:
-        """Stage a table whose audit waits for no other; raises DataRefused where an audit failed."""
+        """Stage a table whose audit waits for no other; raises DataRefused where it failed."""
         staged = self.stage(table, frame, days, is_day_by_day=is_day_by_day)
-        self.judge(staged, announced_empty)
-        self.refuse_failures()
+        audit.refuse_failures(self.judge(staged, announced_empty))
         return staged
 
     def publish(
@@ -138,9 +139,6 @@ class Night:
     ) -> None:
         with self.progress.step(f"publish {staged.table.name}"):
             self.lake.publish(staged, upstreams=upstreams, announced_empty=announced_empty, told=told)
-
-    def refuse_failures(self) -> None:
-        audit.refuse_failures(self.judged)
 
     def upstreams(self, tables: Sequence[str]) -> dict[date, list[Upstream]]:
         """For each night, the same night of `tables`."""

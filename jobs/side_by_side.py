@@ -11,13 +11,16 @@ from typing import Any, TypeVar, cast
 from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
+from jobs.errors import DataRefused
+
 Result = TypeVar("Result")
 
 
 def side_by_side(spark: SparkSession, work: Iterable[Callable[[], Result]], at_once: int) -> list[Result]:
     """What each piece of work returns, in order; at most `at_once` are under way.
 
-    Where one raises, no other is begun; those under way end, and the first error in order is raised.
+    Where one raises, no other is begun and those under way end. The first error in order is raised; where all of them
+    refuse data, one that says what each has said.
     """
     pieces = list(work)
     if at_once == 1 or len(pieces) < 2:
@@ -38,7 +41,12 @@ def side_by_side(spark: SparkSession, work: Iterable[Callable[[], Result]], at_o
     with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="table") as pool:
         begun = [pool.submit(contextvars.copy_context().run, target, piece) for piece in pieces]
         try:
-            return [cast("Result", each.result()) for each in begun]
+            errors = [error for each in begun if (error := each.exception()) is not None]
         except BaseException:
             is_over.set()
             raise
+    if len(errors) > 1 and all(isinstance(error, DataRefused) for error in errors):
+        raise DataRefused("\n".join(map(str, errors))) from errors[0]
+    for error in errors:
+        raise error
+    return [cast("Result", each.result()) for each in begun]

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from pyspark.sql import SparkSession
 
+from jobs.errors import DataRefused
 from jobs.progress import Lines
 from jobs.side_by_side import side_by_side
 
@@ -65,6 +66,17 @@ def test_after_an_error_nothing_new_begins_and_what_is_under_way_ends(spark: Spa
     with pytest.raises(ValueError, match="the first"):
         side_by_side(spark, [fail, go_on, never], 2)
     assert done == ["under way"]
+
+
+def test_what_two_refuse_is_said_by_one_error(spark: SparkSession):
+    both = threading.Barrier(2)
+
+    def refuse(why: str) -> None:
+        both.wait(10)
+        raise DataRefused(why)
+
+    with pytest.raises(DataRefused, match="a lacks a row\nb has one too many"):
+        side_by_side(spark, [partial(refuse, "a lacks a row"), partial(refuse, "b has one too many")], 2)
 
 
 def test_one_at_a_time_stops_at_the_first_error(spark: SparkSession):
