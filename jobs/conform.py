@@ -190,10 +190,10 @@ def _judge_states(rows: DataFrame, feed: Feed) -> DataFrame:
         {
             "place": F.row_number().over(twins),
             "newest": F.max(F.struct("updated_at", "row_hash")).over(before),
-            "first_hash": F.first("fixed_hash").over(first),
         }
     )
-    is_changed = F.col("fixed_hash") != F.col("first_hash")
+    # A window with an order of its own is another sort: only where something is fixed.
+    is_changed = F.col("fixed_hash") != F.first("fixed_hash").over(first) if feed.fixed else F.lit(False)
     faults = F.when(is_changed, F.lit(1 << SHARED_REASONS.index(CHANGED_AFTER_POSTING))).otherwise(F.lit(0))
     is_known = F.coalesce(F.col("newest.row_hash") == F.col("row_hash"), F.lit(False))
     is_posted = ~is_known & (F.col("place") == 1) & ~is_changed

@@ -44,7 +44,8 @@ PHONE_CATEGORIES = frozenset({"Nd", "Zs", "Cf", "Pd", "Ps", "Pe", "Po"})
 REMEMBERED = 1 << 16
 # What looks like an e-mail address, or like a phone number, in a text of any kind. Rather too much than too little: a
 # long number of another kind becomes a token as well, and is still equal where it was equal. Between its digits may
-# stand what people write there and the marks that nobody sees. Possessive, so that a long text takes no longer.
+# stand what people write there and the marks that nobody sees; next to a letter it takes ten digits: ids have fewer.
+# Possessive, so that a long text takes no longer.
 BETWEEN_DIGITS = r"[\s().\-/_\u2010-\u2015\u200b-\u200f\u202a-\u202e\u2060]"
 IN_TEXT = re.compile(
     r"(?P<email>(?<![\w.+%-])[\w.+%-]++@[\w-]+(?:\.[\w-]+)+)|"
