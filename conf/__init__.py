@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from conf.errors import ConfError, Fault
 from conf.loader import load
+from conf.rules import EngineSettings, LevelSettings, Risk, RiskSettings, Rung, Segment, Stage
 from conf.settings import (
     Backfill,
     CohortSettings,
@@ -26,14 +27,21 @@ __all__ = [
     "CohortSettings",
     "ColumnType",
     "ConfError",
+    "EngineSettings",
     "Fault",
     "Files",
     "LakeSettings",
+    "LevelSettings",
     "Limits",
     "QualitySettings",
+    "Risk",
+    "RiskSettings",
+    "Rung",
+    "Segment",
     "Settings",
     "Source",
     "SparkSettings",
+    "Stage",
     "TrackingPlan",
     "load",
 ]

@@ -22,7 +22,7 @@ FILES = (
 )
 FOLDERS = ("sources", "segments", "triggers")
 # What base.toml and the file of an environment may hold.
-TABLES = ("lake", "spark", "quality", "conf")
+TABLES = ("lake", "spark", "quality", "engines", "conf")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from conf.checks import source_faults
 from conf.errors import ConfError, Fault, hint
 from conf.folder import FILES, TABLES, Folder, overlay, packaged
 from conf.model import Model, parse
+from conf.rules import EngineSettings, LevelSettings, Placed, RiskSettings, Segment
 from conf.settings import (
     Backfill,
     CohortSettings,
@@ -21,7 +22,7 @@ from conf.settings import (
     TrackingPlan,
 )
 from conf.source import Source
-from conf.toml import Document, Layers
+from conf.toml import Document, KeyPath, Layers
 
 
 def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -52,7 +53,11 @@ def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Set
     cohorts = parse(CohortSettings, cohort_layers.data, cohort_layers, faults)
     event_layers = _layers(folders, ("events.toml",), faults)
     tracking = parse(TrackingPlan, event_layers.data, event_layers, faults)
+    engines = table(EngineSettings, "engines")
+    levels = _rules(LevelSettings, "levels.toml", ("lifecycle", "level"), folders, faults)
+    risk = _rules(RiskSettings, "risk.toml", ("risk",), folders, faults)
     backfills = _backfills(folders, faults)
+    segments = _segments(folders if conf is None or conf.packaged.segments else folders[1:], faults)
     sources = _sources(folders if conf is None or conf.packaged.sources else folders[1:], lake, faults)
 
     if lake and cohorts:
@@ -70,7 +75,7 @@ def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Set
         message = f"is needed, because a ledger cannot lie on {root}; give the URL of a PostgreSQL database"
         faults.append(Fault(key="CLM_LEDGER_URL", message=message))
     token_keys = environ.get("CLM_TOKEN_KEYS")
-    if faults or not (lake and spark and quality and cohorts and tracking):
+    if faults or not (lake and spark and quality and cohorts and tracking and engines and levels and risk):
         raise ConfError(faults)
     return Settings(
         env=env,
@@ -82,7 +87,11 @@ def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Set
         quality=quality,
         cohorts=cohorts,
         tracking=tracking,
+        engines=engines,
+        levels=levels,
+        risk=risk,
         backfills=backfills,
+        segments=segments,
         sources=sources,
     )
 
@@ -115,6 +124,48 @@ def _backfills(folders: Sequence[Folder], faults: list[Fault]) -> tuple[Backfill
         return ()
     parsed = [parse(Backfill, entry, layers, faults, ("backfill", index)) for index, entry in enumerate(entries)]
     return tuple(backfill for backfill in parsed if backfill)
+
+
+def _rules(
+    model: type[Model], file: str, keys: Sequence[str], folders: Sequence[Folder], faults: list[Fault]
+) -> Model | None:
+    """The rules of one file, each with its place; a file of a later folder gives all of a kind anew."""
+    layers = _layers(folders, (file,), faults)
+    settings = parse(model, layers.data, layers, faults)
+    for key in keys if settings else ():
+        for index, rule in enumerate(getattr(settings, key)):
+            _place(rule, layers, (key, index))
+    return settings
+
+
+def _segments(folders: Sequence[Folder], faults: list[Fault]) -> tuple[Segment, ...]:
+    """The segments in name order; one of a later folder replaces those of the same name.
+
+    A name that stands twice in one folder is left to the check of the rules, which names every faulty one.
+    """
+    segments: dict[str, list[Segment]] = {}
+    for folder in folders:
+        own: dict[str, list[Segment]] = {}
+        for document in folder.read_all("segments", faults):
+            layers = Layers([document])
+            faults.extend(_unknown_keys(layers, ("segment",)))
+            entries = layers.data.get("segment", ())
+            if not isinstance(entries, tuple):
+                faults.append(layers.fault(("segment",), "should be [[segment]], one for each entry"))
+                continue
+            for index, entry in enumerate(entries):
+                if segment := parse(Segment, entry, layers, faults, ("segment", index)):
+                    _place(segment, layers, ("segment", index))
+                    own.setdefault(segment.name, []).append(segment)
+        for name in own.keys() & segments.keys():
+            own[name][0].replace_earlier()
+        segments |= own
+    return tuple(segment for _, named in sorted(segments.items()) for segment in named)
+
+
+def _place(rule: Placed, layers: Layers, path: KeyPath) -> None:
+    begins = layers.fault(path, "")
+    rule.at(f"{begins.file}:{begins.line}")
 
 
 def _sources(folders: Sequence[Folder], lake: LakeSettings | None, faults: list[Fault]) -> tuple[Source, ...]:

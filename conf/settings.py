@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from conf.errors import ConfError, Fault, hint
 from conf.model import Frozen, Region, Text, Zone, spelt
+from conf.rules import EngineSettings, LevelSettings, RiskSettings, Segment
 from conf.source import Source
 from schemas.columns import SCREEN_GROUPS
 
@@ -152,7 +153,7 @@ class Settings(Frozen):
 
     `landing` is the folder deliveries arrive in; `ledger_url` is for SQLAlchemy and may hold a password: never
     log it. `token_keys` is the file with the keys of tokens. `sources` are in name order, which is the order in
-    which they claim keys.
+    which they claim keys; `segments` are too, and a name that is used twice is there twice.
     """
 
     env: str
@@ -164,7 +165,11 @@ class Settings(Frozen):
     quality: QualitySettings
     cohorts: CohortSettings
     tracking: TrackingPlan
+    engines: EngineSettings
+    levels: LevelSettings
+    risk: RiskSettings
     backfills: tuple[Backfill, ...] = ()
+    segments: tuple[Segment, ...] = ()
     sources: tuple[Source, ...] = ()
 
     @property
@@ -178,6 +183,10 @@ class Settings(Frozen):
                 "cohorts": True,
                 "tracking": True,
                 "sources": True,
+                "engines": {"run"},
+                "levels": {"lifecycle": {"__all__": {"name", "when"}}, "level": {"__all__": {"name", "enter", "stay"}}},
+                "risk": {"bands": True, "risk": {"__all__": {"name", "points", "when"}}},
+                "segments": {"__all__": {"name", "when", "effective_from", "enabled"}},
             },
         )
         for source in resolved["sources"]:

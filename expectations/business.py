@@ -46,6 +46,8 @@ def suites(
             return (customer_profile(),)
         case "mart.retention_cohorts":
             return (retention_cohorts(),)
+        case "mart.upgrade_retention":
+            return (upgrade_retention(),)
         case "ops.deliveries":
             return (deliveries(limits),)
         case _:
@@ -154,6 +156,32 @@ def retention_cohorts() -> Suite:
         (
             NoRow("retained_above_customers", "retained > customers", "at most all customers are retained"),
             NoRow("not_begun", "first_date > as_of_date", "no window closes before it begins"),
+        ),
+    )
+
+
+def upgrade_retention() -> Suite:
+    """mart.upgrade_retention: a rate follows from its counts and lies within its interval."""
+    return suite_of(
+        "business",
+        "mart.upgrade_retention",
+        (
+            NoRow("retained_above_customers", "retained > customers", "at most all customers are retained"),
+            NoRow(
+                "rate_disagrees",
+                "rate <> round(cast(retained as decimal(20,0)) / nullif(customers, 0), 6)",
+                "where retained is told, rate is retained / customers",
+            ),
+            # A difference of an empty group has customers and no rate.
+            NoRow(
+                "rate_without_customers",
+                "grp <> 'difference' and (rate is null) <> (customers = 0)",
+                "a group has a rate when it has customers",
+            ),
+            _complete("interval", "rate", "low", "high"),
+            NoRow("rate_outside", "rate < low or rate > high", "the rate lies within its interval"),
+            NoRow("group_below_zero", "grp <> 'difference' and low < 0", "only a difference may be below 0"),
+            NoRow("not_closed", "datediff(as_of_date, first_to) < 119", "the windows looked at have closed"),
         ),
     )
 

@@ -46,6 +46,25 @@ def snapshot_days(first: date, last: date, newest: date) -> list[date]:
     return [day for day in days_between(first, last) if is_kept_snapshot(day, newest) or day == last]
 
 
+def stepped_days(
+    first: date, last: date, *, history: tuple[date, date] | None, step_from: date | None = None
+) -> list[date]:
+    """The nights of a range that are judged one after the other; `history`: the first and last that have been.
+
+    All of them where the history begins before the range; else from `step_from` on, by default the last seven days, or
+    from where the history begins within the range.
+    """
+    if history and history[0] < first:
+        return days_between(first, last)
+    start = step_from or min(last - timedelta(days=KEPT_DAYS - 1), history[0] if history else date.max)
+    return days_between(max(first, start), last)
+
+
+def judged_snapshots(judged: Sequence[date], days: Sequence[date]) -> set[date]:
+    """The days whose profiles are needed to judge: each, and the one before the first, which engines learn from."""
+    return {judged[0] - timedelta(days=1), *judged} & set(days) if judged else set()
+
+
 def hops(days: Sequence[date]) -> list[list[date]]:
     """Snapshot days in order, grouped into those that are folded at once from the newest snapshot before the group.
 

@@ -13,6 +13,7 @@ from jobs import signals
 from jobs.frames import select_contract
 from schemas.columns import RAILS
 from schemas.core import CUSTOMER_DAILY, FAMILIES
+from schemas.customer_daily import BILL_CATEGORIES
 
 KEY = ("as_of_date", "customer_id", "event_date")
 
@@ -47,6 +48,8 @@ def _of_transactions(transactions: DataFrame) -> DataFrame:
     for rail, is_rail in by_rail.items():
         figures[f"rail_{rail}_count"] = _counted(is_rail)
         figures[f"rail_{rail}_amount_minor"] = _sum(is_rail)
+    for category in BILL_CATEGORIES:
+        figures[f"{category}_count"] = _counted(by_family["bill"] & (F.col("category") == category))
     for status in ("pending", "failed"):
         figures[f"{status}_count"] = _counted(told(status, "debit"))
         figures[f"{status}_last_at"] = _newest(told(status, "debit"))

@@ -8,7 +8,7 @@ from functools import partial, reduce
 
 from pyspark.sql import DataFrame
 
-from jobs import cohorts, daily, profile, signals
+from jobs import cohorts, daily, profile, signals, upgrade_retention
 from jobs.calendar import days_between
 from jobs.device_daily import LOOK_BACK, owned
 from jobs.ledger_records import Upstream
@@ -19,6 +19,7 @@ from schemas.core import CUSTOMER_DAILY, DEVICE_DAILY
 from schemas.dues import DUES
 from schemas.identity import CONTACT_LINKS, IDENTITY_LINKS
 from schemas.mart import CUSTOMER_PROFILE, RETENTION_COHORTS
+from schemas.upgrade import UPGRADE_RETENTION
 
 ONE_DAY = timedelta(days=1)
 # Feeds whose rows tell of a customer; those of the first always name one.
@@ -115,6 +116,16 @@ def _hop(night: Night, since: date | None, days: Sequence[date]) -> None:
     from_days = night.digests(CUSTOMER_DAILY.name, start, days[-1]) | kept
     night.publish(staged, {day: [each for then, each in from_days.items() if then <= day] for day in days})
     _close(night, start, days, {day: staged.digest(day) for day in days})
+    _compare_upgraded(night, days)
+
+
+def _compare_upgraded(night: Night, days: Sequence[date]) -> None:
+    """Whether those who moved up to sending money stay longer, as told from the profiles of `days`."""
+    profiles = night.lake.read_days(CUSTOMER_PROFILE.name, days)
+    told = upgrade_retention.transform(profiles, close_after=night.settings.lake.close_after, days=days)
+    made_from = night.digests(CUSTOMER_PROFILE.name, days[0], days[-1])
+    staged = night.audited(UPGRADE_RETENTION.name, told, days)
+    night.publish(staged, {day: [made_from[day]] for day in days})
 
 
 def _close(night: Night, start: date, days: Sequence[date], digests: Mapping[date, str]) -> None:

@@ -14,18 +14,30 @@ from schemas.core import CUSTOMER_DAILY, DEVICE_DAILY, FOLDED, STATES
 from schemas.dues import DUES
 from schemas.feeds import CAMPAIGN_FEEDBACK, FEEDS
 from schemas.identity import CONTACT_LINKS, IDENTITY_LINKS, IDENTITY_LINKS_STATE
+from schemas.judgement import (
+    CUSTOMER_SEGMENTS,
+    ENGINE_MODELS,
+    RULE_VERSIONS,
+    SCORES,
+    SEGMENT_STATUS,
+    SEGMENT_TRANSITIONS,
+)
 from schemas.mart import CUSTOMER_PROFILE, RETENTION_COHORTS
 from schemas.restricted import CONTACT_HASHES
 from schemas.table import Table
+from schemas.upgrade import UPGRADE_RETENTION
 
-STAGES = ("land", "conform", "know")
+STAGES = ("land", "conform", "know", "judge")
 
-Mode = Literal["range", "hop", "step"]
+Mode = Literal["range", "hop", "step", "rare"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One job of a night. `mode` says how many nights become one: a whole range at once, hops, or night by night."""
+    """One job of a night. `mode` says how many nights become one: a whole range at once, hops, or night by night.
+
+    A `rare` one writes only on nights that have something new for it.
+    """
 
     name: str
     stage: str
@@ -81,7 +93,28 @@ def night(settings: Settings) -> tuple[Job, ...]:
         ),
         Job(name="retention", stage="know", reads=(CUSTOMER_PROFILE.name,), writes=(RETENTION_COHORTS.name,)),
         *_dues(settings),
-        Job(name="quality", stage="know", reads=(), writes=("ops.quality",)),
+        Job(name="upgrade", stage="know", reads=(CUSTOMER_PROFILE.name,), writes=(UPGRADE_RETENTION.name,), mode="hop"),
+        *_judge(settings),
+        Job(name="quality", stage="judge", reads=(), writes=("ops.quality",)),
+    )
+
+
+def _judge(settings: Settings) -> tuple[Job, ...]:
+    """Scores by the engines that run, and what the rules make of them and of the profile."""
+    engines = bool(settings.engines.run)
+    fitted = Job(
+        name="fit engines", stage="judge", reads=(CUSTOMER_PROFILE.name,), writes=(ENGINE_MODELS.name,), mode="rare"
+    )
+    scored = Job(name="score", stage="judge", reads=(CUSTOMER_PROFILE.name,), writes=(SCORES.name,), mode="step")
+    reads = (CUSTOMER_PROFILE.name, *((SCORES.name,) if engines else ()))
+    moves = (*reads, CUSTOMER_SEGMENTS.name)
+    members = (CUSTOMER_SEGMENTS.name, SEGMENT_TRANSITIONS.name)
+    return (
+        *((fitted, scored) if engines else ()),
+        Job(name="segment", stage="judge", reads=reads, writes=(CUSTOMER_SEGMENTS.name,), mode="step"),
+        Job(name="tell moves", stage="judge", reads=moves, writes=(SEGMENT_TRANSITIONS.name,), mode="step"),
+        Job(name="count members", stage="judge", reads=members, writes=(SEGMENT_STATUS.name,), mode="step"),
+        Job(name="keep rules", stage="judge", reads=(), writes=(RULE_VERSIONS.name,), mode="rare"),
     )
 
 

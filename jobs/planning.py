@@ -9,12 +9,14 @@ from itertools import groupby
 
 from conf import Settings
 from jobs import pipeline
-from jobs.calendar import days_between, hops, snapshot_days
+from jobs.calendar import days_between, hops, judged_snapshots, snapshot_days, stepped_days
 from jobs.errors import Busy
 from jobs.ledger import Ledger
 from jobs.ledger_records import Upstream
 from jobs.pipeline import Job, Mode
 from jobs.staleness import Published, first_nights, publications, replacements_due, stale_days
+from schemas.judgement import CUSTOMER_SEGMENTS
+from schemas.mart import CUSTOMER_PROFILE
 
 ONE_DAY = timedelta(days=1)
 NOT_PUBLISHED = "not published"
@@ -40,15 +42,26 @@ def plan(
     before the lake's first, which cannot be added.
     """
     begun = ledger.first_night() if ledger else None
+    history = ledger.days(CUSTOMER_SEGMENTS.name) if ledger else None
     if begun and first < begun:
         raise Busy(f"This lake begins on {begun}; nights before its first cannot be added. Say --from {begun}.")
     published = publications(settings, ledger)
     days = days_between(_first_missing(settings, published, begun, first), last)
     due = _Due(published, stale_days(published), replacements_due(ledger))
     steps: list[Step] = []
+    stepped = stepped_days(days[0], last, history=history)
     for job in pipeline.night(settings):
         for table in job.writes:
-            found = due.hops(job, table, days) if job.mode == "hop" else due.ranges(job, table, days)
+            match job.mode:
+                case "hop":
+                    judged = stepped if table == CUSTOMER_PROFILE.name else ()
+                    found = due.hops(job, table, days, judged)
+                case "step":
+                    found = due.ranges(job, table, stepped)
+                case "rare":
+                    found = due.ranges(job, table, [day for day in days if day in published[table]])
+                case "range":
+                    found = due.ranges(job, table, days)
             steps += found if not tables or table in tables else []
     return steps
 
@@ -59,9 +72,13 @@ def _first_missing(settings: Settings, published: Published, begun: date | None,
         return first
     begins = first_nights(published)
     tables = [table for job in pipeline.night(settings) if job.mode == "range" for table in job.writes]
+    judged = published[CUSTOMER_SEGMENTS.name]
+    history = min(judged, default=None)
 
     def is_missing(day: date) -> bool:
-        return any(day not in published[table] and day >= begins.get(table, begun) for table in tables)
+        return any(day not in published[table] and day >= begins.get(table, begun) for table in tables) or (
+            history is not None and day >= history and day not in judged
+        )
 
     return next((day for day in days_between(begun, first) if is_missing(day)), first)
 
@@ -88,13 +105,14 @@ class _Due:
         runs = [(why, list(run)) for why, run in groupby(days, key=lambda day: self._reasons.get((table, day)))]
         return [Step(table=table, first=run[0], last=run[-1], mode=job.mode, why=why) for why, run in runs if why]
 
-    def hops(self, job: Job, table: str, days: Sequence[date]) -> list[Step]:
-        """One step for each snapshot, from the one before it; days in between are not kept."""
+    def hops(self, job: Job, table: str, days: Sequence[date], judged: Sequence[date]) -> list[Step]:
+        """One step for each snapshot, from the one before it; days in between are not kept, but for those `judged`."""
         kept = {day for day, each in self._published[table].items() if each.is_kept}
         previous = max((day for day in kept if day < days[0]), default=None)
         newest = max(kept, default=date.min)
         steps: list[Step] = []
-        for group in hops(snapshot_days(days[0], days[-1], max(newest, days[-1]))):
+        wanted = {*snapshot_days(days[0], days[-1], max(newest, days[-1])), *judged_snapshots(judged, days)}
+        for group in hops(sorted(wanted)):
             start = previous + ONE_DAY if previous else days[0]
             origin = f"folded from the snapshot of {previous}" if previous else "folded from nothing"
             base = [(table, previous)] if previous else []

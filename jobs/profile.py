@@ -16,20 +16,24 @@ from jobs.frames import local_frame, select_contract
 from jobs.masks import BITS_63, DAYS, WORD, aged, bits, from_position, position_bit
 from jobs.signals import APP_SUMS, DEVICE_SUMS, FACTS, SEEN, newest_device_per
 from schemas.core import FAMILIES
-from schemas.mart import ACTIVITIES, CUSTOMER_PROFILE, PAID_FAMILIES
+from schemas.mart import ACTIVITIES, CUSTOMER_PROFILE, HABITS, PAID_FAMILIES
 
 # Rows of the nights that one fold takes: a month at most, each telling of dates up to 127 days before it.
 LONGEST_FOLD = 31
 WORDS = 3
 SUMS = (
     *(f"{family}_{what}" for family in PAID_FAMILIES for what in ("count", "amount_minor")),
+    *(f"{habit}_count" for habit in HABITS),
     *("reversed_count", "reversed_amount_minor", "failed_count", "pending_count"),
     *("received_count", "received_amount_minor"),
     *APP_SUMS,
     *DEVICE_SUMS,
     *("bill_version_count", "bill_paid_count", "contact_linked_count"),
 )
-LARGEST = ("largest_transfer_minor", "app_last_at", "bill_last_due_date")
+LARGEST = (
+    *("largest_transfer_minor", "app_last_at", "bill_last_due_date"),
+    *(f"last_{habit}_date" for habit in HABITS),
+)
 
 
 def _total(what: str) -> str:
@@ -48,8 +52,12 @@ def _told(daily: DataFrame, as_of: date) -> DataFrame:
     on_date = {**{family: f"{family}_count is not null" for family in FAMILIES}}
     on_date |= {"transacting": "is_transacting", "app": "foreground_event_count is not null", "any": "is_active"}
     oldest = as_of - timedelta(days=WORDS * WORD - 1)
+    habits = [f"if({counted} is not null, event_date, null) as last_{habit}_date" for habit, counted in HABITS.items()]
     rows = daily.selectExpr(
         "*",
+        *habits,
+        # What the day counts under the name that it has here.
+        *(f"{counted} as {habit}_count" for habit, counted in HABITS.items() if counted != f"{habit}_count"),
         f"{_total('count')} as transacting_count",
         f"{_total('amount_minor')} as transacting_amount_minor",
         f"datediff(date'{as_of}', event_date) as position",

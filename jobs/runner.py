@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from conf import Settings
 from jobs import audit, pipeline
-from jobs.calendar import LONGEST_WAIT, days_between, hops, snapshot_days
+from jobs.calendar import LONGEST_WAIT, days_between, hops, judged_snapshots, snapshot_days, stepped_days
+from jobs.engines.base import Engine, engines, score_columns
 from jobs.errors import Busy, ClmError, DataRefused, Usage
 from jobs.expressions import Expression, check_mapping
 from jobs.frames import local_frame
@@ -23,15 +24,20 @@ from jobs.lake import Lake, Staged
 from jobs.ledger import Ledger
 from jobs.ledger_records import Run, Upstream
 from jobs.progress import Progress
+from jobs.rules.book import RuleBook, compile_book
 from jobs.session import open_session
 from jobs.side_by_side import side_by_side
 from jobs.tokens import TokenMaker, token_maker
 from schemas.core import CUSTOMER_DAILY, POSTED
 from schemas.feeds import FEEDS
-from schemas.mart import RETENTION_COHORTS
+from schemas.judgement import CUSTOMER_SEGMENTS
+from schemas.mart import CUSTOMER_PROFILE, RETENTION_COHORTS
 from schemas.ops import DELIVERIES as ACCOUNTS
 
 Result = TypeVar("Result")
+
+# The stage that goes night by night.
+STEPPED = "judge"
 
 
 @dataclass
@@ -47,6 +53,9 @@ class Night:
     progress: Progress
     mappings: Mapping[str, Mapping[str, Expression]]
     token_maker: TokenMaker | None
+    engines: Sequence[Engine]
+    book: RuleBook
+    step_from: date | None = None
     judged: list[audit.Judged] = field(default_factory=list)
 
     @property
@@ -75,10 +84,27 @@ class Night:
         """What each piece of work returns; those that read what another of them publishes may not be among them."""
         return side_by_side(self.spark, work, self.settings.spark.tables_at_once)
 
+    @cached_property
+    def history(self) -> tuple[date, date] | None:
+        """The first and the last night of which levels are known, as it was when this run began."""
+        return self.ledger.days(CUSTOMER_SEGMENTS.name)
+
+    @cached_property
+    def steps(self) -> list[date]:
+        """The nights of this run that are judged, one after the other."""
+        return stepped_days(self.first, self.last, history=self.history, step_from=self.step_from)
+
+    def starts_with(self, day: date) -> bool:
+        """Whether the night is the first of all that are judged: it has no yesterday."""
+        return day == self.steps[0] and not (self.history and self.history[0] < day)
+
     def snapshot_days(self, table: str) -> list[date]:
         """The nights of this run of which the table gets a snapshot."""
         known = self.ledger.days(table)
-        return snapshot_days(self.first, self.last, max(self.last, known[1]) if known else self.last)
+        days = snapshot_days(self.first, self.last, max(self.last, known[1]) if known else self.last)
+        if table != CUSTOMER_PROFILE.name:
+            return days
+        return sorted({*days, *judged_snapshots(self.steps, self.days)})
 
     def posted(self, feed: str, first: date | None = None, last: date | None = None) -> DataFrame:
         """What the nights first … last, by default those of this run, posted; no rows where no source delivers it."""
@@ -127,8 +153,12 @@ class Night:
     ) -> Staged:
         """Stage a table whose audit waits for no other; raises DataRefused where it failed."""
         staged = self.stage(table, frame, days, is_day_by_day=is_day_by_day)
-        audit.refuse_failures(self.judge(staged, announced_empty))
+        self.judge_and_refuse(staged, announced_empty)
         return staged
+
+    def judge_and_refuse(self, staged: Staged, announced_empty: Collection[date] = ()) -> None:
+        """Audit a staged table that waits for no other; raises DataRefused where it failed."""
+        audit.refuse_failures(self.judge(staged, announced_empty))
 
     def publish(
         self,
@@ -151,9 +181,9 @@ class Night:
 
 def stages() -> dict[str, Callable[[Night], None]]:
     """What each stage does, in order. The modules import this one."""
-    from jobs import night_conform, night_know, night_land
+    from jobs import night_conform, night_judge, night_know, night_land
 
-    return {"land": night_land.run, "conform": night_conform.run, "know": night_know.run}
+    return {"land": night_land.run, "conform": night_conform.run, "know": night_know.run, "judge": night_judge.run}
 
 
 def run_night(settings: Settings, day: date, *, stage: str | None = None, progress: Progress) -> None:
@@ -168,10 +198,18 @@ def run_night(settings: Settings, day: date, *, stage: str | None = None, progre
 
 
 def backfill(
-    settings: Settings, first: date, last: date, *, reason: str, until: str | None = None, progress: Progress
+    settings: Settings,
+    first: date,
+    last: date,
+    *,
+    reason: str,
+    until: str | None = None,
+    step_from: date | None = None,
+    progress: Progress,
 ) -> None:
     """A range of nights, each stage as one job over all of them; on an empty lake the bootstrap.
 
+    Levels and segments are stepped night by night from `step_from` on, by default the last seven nights.
     Days that are published already need an entry in conf/backfills.toml that covers them. A run of the same
     nights that did not end is taken up after the last stage that it published.
     """
@@ -183,6 +221,8 @@ def backfill(
         list(pipeline.STAGES[: pipeline.STAGES.index(_stages_of(until)[0]) + 1]) if until else list(pipeline.STAGES)
     )
     with opened(settings, "backfill", first, last, None, progress) as night:
+        night.step_from = step_from
+        _refuse_holes(night)
         done = _published_before_the_end(night)
         if not done:
             _refuse_unreviewed(night)
@@ -219,6 +259,9 @@ def opened(
         raise Usage(
             "No source is configured: put one TOML file per source into conf/sources (docs/onboarding_a_source.md)."
         )
+    found = engines(settings)
+    # Every faulty rule is named before anything runs.
+    book = compile_book(settings, score_columns(found))
     maker = token_maker(settings)
     ensure_writable(settings.lake.root)
     ledger = Ledger.open(settings.ledger_url)
@@ -233,7 +276,9 @@ def opened(
             refuse_unhealthy(lake, ledger.published_tables())
             for table in pipeline.tables(settings):
                 lake.widen(table)
-            yield Night(spark, settings, ledger, lake, run, days_between(first, last), progress, mappings, maker)
+            yield Night(
+                spark, settings, ledger, lake, run, days_between(first, last), progress, mappings, maker, found, book
+            )
     except BaseException as error:
         outcome = "busy" if isinstance(error, Busy) else "refused" if isinstance(error, DataRefused) else "failed"
         ledger.end_run(run.run_id, outcome, str(error) if isinstance(error, ClmError) else type(error).__name__)
@@ -281,6 +326,8 @@ def _refuse_out_of_order(night: Night, wanted: Sequence[str]) -> None:
     yesterday = night.first - timedelta(days=1)
     # What is new to a lake, a source or a table of its own, has no yesterday; what every lake has is not new.
     has_accounts = bool(night.ledger.published(ACCOUNTS.name, yesterday, yesterday))
+    if STEPPED in wanted and night.history and night.history[0] < night.first:
+        _refuse_missing(night, CUSTOMER_SEGMENTS.name, yesterday)
     for job in jobs:
         for table in job.writes:
             may_be_new = job.stage == "land" or (
@@ -299,6 +346,20 @@ def _refuse_out_of_order(night: Night, wanted: Sequence[str]) -> None:
                         f"{table} {missing[0]} is not published, and {wanted[0]} reads it: "
                         f"run `clm run --date {missing[0]} --stage {job.stage}` first."
                     )
+
+
+def _refuse_holes(night: Night) -> None:
+    """Raises Usage for a first step that leaves nights without levels between others that have them."""
+    begins, history = night.step_from, night.history
+    if begins is None:
+        return
+    if not night.first <= begins <= night.last:
+        raise Usage(f"--step-from {begins} is not one of the nights {night.first} to {night.last}.")
+    if history and begins > max(history[0], night.first):
+        raise Usage(
+            f"Levels are known since {history[0]}; to step from {begins} on would leave nights before it as they were. "
+            "Leave --step-from out."
+        )
 
 
 def _refuse_forgotten_sources(night: Night) -> None:
@@ -353,19 +414,19 @@ def _published_before_the_end(night: Night) -> set[str]:
         return done
     for stage in pipeline.STAGES:
         tables = [
-            table
+            (table, night.days if job.mode == "range" else night.steps)
             for job in pipeline.night(night.settings)
-            if job.stage == stage and job.mode == "range" and job.writes != ("ops.quality",)
+            if job.stage == stage and job.mode in ("range", "step") and job.writes != ("ops.quality",)
             for table in job.writes
         ]
-        for table in tables:
+        for table, days in tables:
             published = night.ledger.published(table, night.first, night.last)
             theirs = {
                 day
                 for day, each in published.items()
                 if each.run_id in attempts and each.conf_digest == night.settings.digest
             }
-            if theirs != set(night.days):
+            if not set(days) <= theirs:
                 return done
         done.add(stage)
     return done

@@ -12,6 +12,7 @@ from jobs import pipeline
 from jobs.ledger import Ledger
 from jobs.ledger_records import Publication, Run, Upstream
 from jobs.staleness import Published, first_nights, publications, replacements_due, stale_days, tables_of
+from schemas.judgement import CUSTOMER_SEGMENTS
 
 State = Literal["published", "stale", "missing", "busy", "failed", "waiting"]
 # Rows that wait for their night are routine: they are said, and nobody is called for them.
@@ -80,6 +81,10 @@ def _of_ledger(
 ) -> tuple[State, str | None]:
     """What the publications say."""
     publication = published[table].get(day)
+    if publication is None and job.mode == "rare" and day in published[CUSTOMER_SEGMENTS.name]:
+        return "published", "nothing new of it that night"
+    if publication is None and job.mode == "step" and day < min(published[table], default=date.min):
+        return "published", f"levels are known since {min(published[table])}"
     if publication is None and day < first_nights(published).get(table, date.min):
         return "published", "the source is newer than this night"
     if publication is None:

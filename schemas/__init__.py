@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from schemas import core, mart, ops, restricted
+from schemas import core, judgement, mart, ops, restricted, upgrade
 from schemas.table import Table
 
 CATALOGUE: dict[str, Table] = {
-    table.name: table for table in (*core.TABLES, *mart.TABLES, *ops.TABLES, *restricted.TABLES)
+    table.name: table
+    for table in (
+        *core.TABLES,
+        *mart.TABLES,
+        *upgrade.TABLES,
+        *judgement.TABLES,
+        *ops.TABLES,
+        *restricted.TABLES,
+    )
 }
 
 __all__ = ["CATALOGUE"]

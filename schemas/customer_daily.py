@@ -25,6 +25,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "marketplace": ("marketplace_order",),
     "wallet": ("wallet_load",),
 }
+# Categories of bills that make somebody a post-paid customer; design §7.
+BILL_CATEGORIES = {"electricity": "electricity bills", "postpaid": "post-paid phone bills"}
 
 
 def _total(name: str, about: str, unit: str) -> Column:
@@ -144,6 +146,7 @@ CUSTOMER_DAILY = Table(
                 amount_minor(f"rail_{rail}_amount_minor", f"Their sum: successful debits over {rail}."),
             )
         ),
+        *(count(f"{category}_count", f"Successful payments of {said}.") for category, said in BILL_CATEGORIES.items()),
         count("pending_count", "Debits told to be pending."),
         count("failed_count", "Debits told to have failed."),
         count("reversed_count", "Debits told to be reversed, on the date of the reversal."),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from schemas import dues
 from schemas.columns import AS_OF_DATE, CUSTOMER_ID, amount_minor, count
-from schemas.customer_daily import APP, BILL, CONTACT, DEVICE, FAMILIES
+from schemas.customer_daily import APP, BILL, BILL_CATEGORIES, CONTACT, DEVICE, FAMILIES
 from schemas.table import Column, Table
 
 # Families that are paid for, and those that have dates and masks.
@@ -17,6 +17,11 @@ SAID = {
     "transacting": "a successful debit of any family",
     "app": "use of the app in the foreground",
     "any": "activity of any kind",
+}
+# Ways of paying that cut across the families: the column of core.customer_daily that counts them.
+HABITS = {"upi": "rail_upi_count", **{category: f"{category}_count" for category in BILL_CATEGORIES}}
+SAID_OF_HABIT = {"upi": "debits over UPI that succeeded"} | {
+    category: f"payments of {said} that succeeded" for category, said in BILL_CATEGORIES.items()
 }
 
 
@@ -45,6 +50,14 @@ def _of_payments(family: str) -> tuple[Column, ...]:
     )
 
 
+def _of_habit(habit: str) -> tuple[Column, ...]:
+    said = SAID_OF_HABIT[habit]
+    return (
+        count(f"{habit}_count", f"{said[0].upper()}{said[1:]}, ever."),
+        _date(f"last_{habit}_date", f"Last date with {said}."),
+    )
+
+
 CUSTOMER_PROFILE = Table(
     name="mart.customer_profile",
     row="one customer ever seen, with all that is known on the date; facts only, no judgement",
@@ -67,6 +80,7 @@ CUSTOMER_PROFILE = Table(
         _mask("first_days", "Bit n: active n days after first_date, n < 63; null for none."),
         *(column for family in ACTIVITIES for column in _of_activity(family)),
         *(column for family in PAID_FAMILIES for column in _of_payments(family)),
+        *(column for habit in HABITS for column in _of_habit(habit)),
         count("reversed_count", "Debits reversed, ever."),
         amount_minor("reversed_amount_minor", "Sum of the debits reversed, ever."),
         count("failed_count", "Debits told to have failed, ever."),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from jobs.cli import health, nights, overview, synthetic, tables
+from jobs.cli import health, nights, overview, people, rules, synthetic, tables
 from jobs.cli.group import Commands
 
 app = typer.Typer(
@@ -27,6 +27,9 @@ app.command("land")(nights.land)
 app.command("status")(overview.status)
 app.command("digest")(overview.digest)
 app.command("table")(tables.table)
+app.add_typer(rules.app, name="rules")
+app.add_typer(people.preview_app, name="preview")
+app.command("explain")(people.explain)
 app.command("doctor")(health.doctor)
 app.command("simulate")(synthetic.simulate)
 app.command("demo")(synthetic.demo)

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from jobs.errors import Usage
 
 NOT_BUILT = {
-    *("rules", "preview", "explain", "deliver", "export"),
+    *("deliver", "export"),
     *("stop", "resume", "fit", "quarantine", "forget", "report"),
 }
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import date as Date
 from typing import Annotated
 
 import typer
 
 import conf
 from conf.errors import hint
-from jobs.cli.options import AsOf, Debug, Env, First, Last, NextNight, Quiet, ledger_of, refuse_backwards
+from jobs.cli.options import (
+    AsOf,
+    Debug,
+    Env,
+    First,
+    Last,
+    NextNight,
+    Quiet,
+    day_option,
+    ledger_of,
+    refuse_backwards,
+)
 from jobs.errors import Usage
 from jobs.pipeline import STAGES
 from jobs.progress import progress_for
@@ -18,6 +30,10 @@ SHORTEST_REASON = 5
 Reason = Annotated[str, typer.Option("--reason", help="Why; someone will ask next year.", show_default=False)]
 Stage = Annotated[str | None, typer.Option("--stage", help=f"One of its stages: {', '.join(STAGES)}.")]
 Until = Annotated[str | None, typer.Option("--until", help=f"Stop after this stage: {', '.join(STAGES)}.")]
+StepFrom = Annotated[
+    Date | None,
+    day_option("--step-from", about="From where on levels are stepped night by night; default: the last 7."),
+]
 
 
 def run(date: AsOf, stage: Stage = None, env: Env = None, quiet: Quiet = False, debug: Debug = False) -> None:
@@ -37,6 +53,7 @@ def backfill(
     last: Last,
     reason: Reason,
     until: Until = None,
+    step_from: StepFrom = None,
     env: Env = None,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -51,7 +68,7 @@ def backfill(
 
     from jobs.runner import backfill as carry_out
 
-    carry_out(settings, first, last, reason=reason.strip(), until=until, progress=progress)
+    carry_out(settings, first, last, reason=reason.strip(), until=until, step_from=step_from, progress=progress)
     progress.note(f"{first} to {last}: done. `clm status --date {last}` shows what is published.")
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -11,28 +10,13 @@ import pytest
 from pydantic import ValidationError
 
 import conf
+from tests.conf.conftest import Write
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [
     *("app_events", "bills", "campaign_feedback", "consents", "contacts", "customers", "devices", "payments"),
 ]
 PAYMENTS = (ROOT / "conf/sources/payments.toml").read_text(encoding="utf-8")
-
-Write = Callable[[dict[str, str]], dict[str, str]]
-
-
-@pytest.fixture
-def overlay(tmp_path: Path) -> Write:
-    """Writes a CLM_CONF folder; gives the environment that names it."""
-
-    def write(files: dict[str, str]) -> dict[str, str]:
-        for name, text in files.items():
-            path = tmp_path / "own" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        return {"CLM_CONF": str(tmp_path / "own")}
-
-    return write
 
 
 def test_what_is_shipped() -> None:
@@ -169,7 +153,7 @@ def test_sources_are_in_name_order_whatever_their_files_are_called(overlay: Writ
 
 
 def test_files_that_later_parts_read_are_allowed_and_notes_are_ignored(overlay: Write) -> None:
-    names = ("caps.toml", "levels.toml", "risk.toml", "segments/growth.toml", "triggers/growth.toml")
+    names = ("caps.toml", "triggers/growth.toml")
     files: dict[str, str] = dict.fromkeys(
         (*names, "README.md", ".git/config", "sources/.keep", "staging.toml"), "[lake]\n"
     )

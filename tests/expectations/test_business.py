@@ -85,6 +85,20 @@ WINDOW = {
     "retained": 4,
 }
 # Table, a good row, and per case: what is changed about it and the expectations that this breaks.
+GROUP = {
+    "as_of_date": NIGHT,
+    "question": "recharge_to_transfer",
+    "method": "naive",
+    "grp": "stayed",
+    "customers": 80,
+    "retained": 48,
+    "rate": Decimal("0.600000"),
+    "low": Decimal("0.490437"),
+    "high": Decimal("0.700440"),
+    "first_to": NIGHT.replace(year=NIGHT.year - 1),
+}
+DIFFERENCE = {"grp": "difference", "retained": None, "low": Decimal("-0.1")}
+WITHOUT_RATE = {"rate": None, "low": None, "high": None}
 CASES = {
     "core.transactions": (
         PAYMENT,
@@ -292,6 +306,25 @@ CASES = {
                 {"over_limit"},
             ),
             "a dump is judged as a whole": ({"source": "history", "accepted": 5, "quarantined": 90}, set()),
+        },
+    ),
+    "mart.upgrade_retention": (
+        GROUP,
+        {
+            "good": ({}, set()),
+            "a difference": (DIFFERENCE, set()),
+            "nobody": ({"customers": 0, "retained": 0, **WITHOUT_RATE}, set()),
+            "the difference of an empty group": ({**DIFFERENCE, **WITHOUT_RATE}, set()),
+            "who stayed, weighted": ({"method": "matched", "retained": None, "rate": Decimal("0.55")}, set()),
+            "more came back than there were": ({"retained": 81}, {"retained_above_customers", "rate_disagrees"}),
+            "a rate of other counts": ({"retained": 47}, {"rate_disagrees"}),
+            "a rate of nobody": ({"customers": 0, "retained": 0}, {"rate_without_customers"}),
+            "customers without a rate": (WITHOUT_RATE, {"rate_without_customers"}),
+            "an interval with one end": ({"high": None}, {"interval_incomplete"}),
+            "below its interval": ({"low": Decimal("0.600001")}, {"rate_outside"}),
+            "above its interval": ({"high": Decimal("0.599999")}, {"rate_outside"}),
+            "a share below nothing": ({"low": Decimal("-0.000001")}, {"group_below_zero"}),
+            "of windows that are open": ({"first_to": NIGHT}, {"not_closed"}),
         },
     ),
 }

@@ -1,0 +1,112 @@
+"""Rules as product managers write them: stages, levels, segments and risks. What they say is checked by jobs.rules."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import Field, PrivateAttr, field_validator
+
+from conf.model import Frozen, Text, spelt
+
+Name = Annotated[str, spelt(r"[a-z][a-z0-9_]*", "lower case with underscores, such as upi_user")]
+# Rows that name what the rule reads; in `matches` those that meet it, in `excludes` those that do not.
+Examples = tuple[dict[str, Any], ...]
+HIGHEST_SCORE = 1000
+
+
+class Placed(Frozen):
+    """Something that has a place: `location` is the file and line where it begins."""
+
+    _location: str = PrivateAttr("")
+
+    @property
+    def location(self) -> str:
+        return self._location
+
+    def at(self, location: str) -> None:
+        """Note where it stands; the loader does, once."""
+        self._location = location
+
+
+class Stage(Placed):
+    """A stage of the lifecycle: of those in order the first whose `when` is met is the customer's."""
+
+    name: Name
+    about: Text
+    when: Text
+    matches: Examples = ()
+    excludes: Examples = ()
+
+
+class Rung(Placed):
+    """A level: held by whoever meets `stay` and either meets `enter` or held it the night before."""
+
+    name: Name
+    about: Text
+    enter: Text
+    stay: Text
+    matches: Examples = ()
+    excludes: Examples = ()
+
+
+class LevelSettings(Frozen):
+    """The stages of life, first match first; and the ladder, lowest level first."""
+
+    lifecycle: tuple[Stage, ...] = Field(min_length=1)
+    level: tuple[Rung, ...] = Field(min_length=1)
+
+
+class Segment(Placed):
+    """A segment: everyone whose row meets `when`, from `effective_from` on."""
+
+    name: Name
+    about: Text
+    owner: Text
+    when: Text
+    effective_from: date | None = None
+    enabled: bool = True
+    matches: Examples = ()
+    excludes: Examples = ()
+    _replaces: bool = PrivateAttr(False)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether it stands in for one of the same name of an earlier folder."""
+        return self._replaces
+
+    def replace_earlier(self) -> None:
+        """Note that it does; the loader does, once."""
+        self._replaces = True
+
+
+class Risk(Placed):
+    """One declared rule of the risk engine; whoever meets it gets its points."""
+
+    name: Name
+    about: Text
+    points: Annotated[int, Field(ge=1, le=HIGHEST_SCORE)]
+    when: Text
+    matches: Examples = ()
+    excludes: Examples = ()
+
+
+class RiskSettings(Frozen):
+    """The rules of the risk engine, and from which score on a band begins; the lowest at 0."""
+
+    bands: dict[Name, Annotated[int, Field(ge=0, le=HIGHEST_SCORE)]]
+    risk: tuple[Risk, ...] = Field(min_length=1)
+
+    @field_validator("bands")
+    @classmethod
+    def _from_zero(cls, bands: dict[str, int]) -> dict[str, int]:
+        if min(bands.values(), default=1) != 0 or len(set(bands.values())) < len(bands):
+            raise ValueError("should begin at 0, and each band elsewhere")
+        return bands
+
+
+class EngineSettings(Frozen):
+    """Which engines run, and how long one may take for a night before its scores are given up."""
+
+    run: tuple[Name, ...]
+    seconds_at_most: Annotated[int, Field(ge=1)]

@@ -1,0 +1,164 @@
+"""`clm explain` and `clm preview`: why a customer is where they are, and whom a segment would have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import date as Date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import conf
+from conf.errors import hint
+from jobs.cli.options import Debug, Env, Json, MaybeAsOf, Quiet, console, ledger_of
+from jobs.engines.base import engines, score_columns
+from jobs.errors import Failed, Usage
+from jobs.ledger import Ledger
+from jobs.progress import progress_for
+from jobs.rules.book import compile_book
+from schemas.judgement import CUSTOMER_SEGMENTS
+
+if TYPE_CHECKING:
+    from jobs.explain import Condition, Explanation, Standing
+    from jobs.preview import Preview
+
+preview_app = typer.Typer(help="How many, who, and like whom: before anybody acts on it.", no_args_is_help=True)
+Customer = Annotated[str, typer.Argument(help="The customer_id.", show_default=False)]
+Segment = Annotated[str, typer.Argument(help="The name of a segment of conf.", show_default=False)]
+
+
+def explain(
+    customer: Customer,
+    date: MaybeAsOf = None,
+    as_json: Json = False,
+    env: Env = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Why this customer is where they are: level, stage, segments and scores, with the values that decided them."""
+    settings = conf.load(env)
+    found = engines(settings)
+    book = compile_book(settings, score_columns(found))
+    ledger = ledger_of(settings)
+    day = _judged_day(ledger, date)
+
+    from jobs.explain import explain as look
+    from jobs.lake import Lake
+    from jobs.session import open_session
+
+    with progress_for(quiet=quiet).step("start Spark"):
+        spark = open_session(settings)
+    told = look(Lake(spark, settings, ledger), book, found, customer, day)
+    if as_json:
+        print(json.dumps(asdict(told), default=str, ensure_ascii=False))
+    else:
+        for line in _explained(told):
+            console().print(line, markup=False)
+
+
+@preview_app.command("segment")
+def segment(
+    name: Segment,
+    date: MaybeAsOf = None,
+    as_json: Json = False,
+    env: Env = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """How many customers the rule has as it is now, who would come and go, and which other segments they share."""
+    settings = conf.load(env)
+    found = engines(settings)
+    book = compile_book(settings, score_columns(found))
+    rules = {rule.name: rule for rule in book.segments}
+    if name not in rules:
+        raise Usage(f"There is no segment {name!r}{hint(name, rules)}.")
+    ledger = ledger_of(settings)
+    day = _judged_day(ledger, date)
+
+    from jobs.lake import Lake
+    from jobs.preview import preview
+    from jobs.session import open_session
+
+    with progress_for(quiet=quiet).step("start Spark"):
+        spark = open_session(settings)
+    told = preview(Lake(spark, settings, ledger), book, found, rules[name], day)
+    if as_json:
+        print(json.dumps(asdict(told), default=str, ensure_ascii=False))
+    else:
+        for line in _previewed(told):
+            console().print(line, markup=False)
+
+
+def _judged_day(ledger: Ledger, day: Date | None) -> Date:
+    """The night that is asked about, by default the last; raises Failed for one of which no levels are known."""
+    days = ledger.days(CUSTOMER_SEGMENTS.name)
+    if days is None:
+        raise Failed("No night has been judged yet: run `clm run --date …` first.")
+    if day is not None and not days[0] <= day <= days[1]:
+        raise Failed(f"Levels and segments are known from {days[0]} to {days[1]}, not on {day}.")
+    return day or days[1]
+
+
+# ---- in words
+
+
+def _explained(told: Explanation) -> Iterator[str]:
+    yield f"{told.customer_id} on {told.day}"
+    for standing in (told.level, told.lifecycle):
+        yield f"  {standing.kind:<10}{standing.name}{_since(standing)}. {standing.about}"
+        for condition in standing.conditions:
+            yield f"      {_told(condition)}"
+    for score in told.scores:
+        reasons = f", because of {', '.join(score.reasons)}" if score.reasons else ""
+        yield f"  {'score':<10}{score.engine} {score.score} ({score.band}){reasons}"
+        if score.values:
+            yield f"      {_values(score.values)}"
+    yield "  is in" if any(segment.is_in for segment in told.segments) else "  is in no segment"
+    for segment in told.segments:
+        if segment.is_in:
+            yield f"    + {segment.name}{_since(segment)}. {segment.about}"
+            for condition in segment.conditions:
+                yield f"        {_told(condition)}"
+    yield "  is not in"
+    for segment in told.segments:
+        if not segment.is_in:
+            failing = [condition for condition in segment.conditions if condition.is_met is False]
+            yield f"    - {segment.name}: " + ("; ".join(map(_told, failing)) or segment.about)
+    if not told.has_facts:
+        yield f"The facts of {told.day} are no longer kept (7 days and month ends are): no values can be told."
+
+
+def _since(standing: Standing) -> str:
+    if standing.since is None:
+        return ""
+    before = f", before that {standing.before}" if standing.before else ""
+    return f" since {standing.since}{before}" if standing.cause != "start" else f" since {standing.since} or earlier"
+
+
+def _told(condition: Condition) -> str:
+    met = {True: "is met", False: "is not met", None: "cannot be told"}[condition.is_met]
+    values = f" ({_values(condition.values)})" if condition.values else ""
+    return f"{condition.text} {met}{values}"
+
+
+def _values(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {'nothing' if value is None else value}" for name, value in values.items())
+
+
+def _previewed(told: Preview) -> Iterator[str]:
+    share = f" of {told.customers:,} customers ({100 * told.members / told.customers:.1f} %)" if told.customers else ""
+    yield f"{told.name} on {told.day}: {told.members:,} members{share}"
+    yield f"  {told.about}"
+    yield f"  {told.text}"
+    if told.entering is None:
+        yield "  against the night before: not known, it was not judged"
+    else:
+        yield f"  against the night before: {told.entering:,} come, {told.leaving:,} go"
+    for what, counted in (("level", told.levels), ("stage", told.stages), ("also in", told.overlap)):
+        if counted:
+            yield f"  {what:<9}" + ", ".join(f"{name} {count:,}" for name, count in counted.items())
+    for member in told.sample:
+        values = {name: value for name, value in member.items() if name != "customer"}
+        yield f"  such as  {member['customer']}: {_values(values) or 'nothing is asked of them'}"

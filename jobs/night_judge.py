@@ -1,0 +1,173 @@
+"""The stage judge: what the engines say of each customer, and the stage, level and segments that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import partial
+
+from pyspark.sql import DataFrame
+
+from jobs import night_score, segment_status, segments, transitions
+from jobs.engines.base import reads_profile_only
+from jobs.errors import Busy
+from jobs.frames import local_frame, select_contract
+from jobs.ledger_records import Upstream
+from jobs.membership import known_on
+from jobs.runner import Night
+from jobs.transitions import History, Key
+from schemas.judgement import (
+    CUSTOMER_SEGMENTS,
+    RULE_VERSIONS,
+    SCORES,
+    SEGMENT_STATUS,
+    SEGMENT_TRANSITIONS,
+)
+from schemas.mart import CUSTOMER_PROFILE
+
+ONE_DAY = timedelta(days=1)
+
+
+def run(night: Night) -> None:
+    """Score and judge the nights that are stepped; several at once where no engine asks for the night before."""
+    _refuse_missing_profiles(night)
+    together = all(reads_profile_only(engine) for engine in night.engines)
+    for days in [night.steps] if together else [[day] for day in night.steps]:
+        _judge(night, days)
+
+
+def _judge(night: Night, days: Sequence[date]) -> None:
+    failed = night_score.score(night, days) if night.engines else {}
+    history = _history(night, days)
+    judged = partial(_judged, night, days, failed)
+    staged = night.audited(CUSTOMER_SEGMENTS.name, segments.transform(judged()), days, is_day_by_day=False)
+    night.publish(staged, _lineage(night, days, {day: staged.digest(day) for day in days}), announced_empty=days)
+    moves = transitions.transform(judged(), night.book, history)
+    if night.engines:
+        before = _scores_before(night, days)
+        moves = moves.unionByName(transitions.of_bands(_scores(night, days), before, history))
+    moved = night.audited(SEGMENT_TRANSITIONS.name, moves, days)
+    made_from = _made_from(night, (CUSTOMER_SEGMENTS.name, *((SCORES.name,) if night.engines else ())), days)
+    night.publish(moved, made_from, announced_empty=days)
+    counted = segment_status.transform(
+        staged.frame, moved.frame, night.book, days=days, failed=_failed_segments(night, failed)
+    )
+    told = night.audited(SEGMENT_STATUS.name, counted, days)
+    night.publish(told, _made_from(night, (CUSTOMER_SEGMENTS.name, SEGMENT_TRANSITIONS.name), days))
+    _keep_rules(night, days[0])
+
+
+def _judged(night: Night, days: Sequence[date], failed: Mapping[str, str]) -> DataFrame:
+    profile = night.lake.read_days(CUSTOMER_PROFILE.name, days)
+    scores = _scores(night, days) if night.engines else None
+    return segments.judged(
+        profile,
+        scores,
+        _before(night, days[0]),
+        night.book,
+        engines=[engine for engine in night.engines if engine.name not in failed],
+        failed=_failed_segments(night, failed),
+    )
+
+
+def _scores(night: Night, days: Sequence[date]) -> DataFrame:
+    return night.lake.read_days(SCORES.name, days)
+
+
+def _scores_before(night: Night, days: Sequence[date]) -> DataFrame | None:
+    yesterday = days[0] - ONE_DAY
+    if not night.ledger.published(SCORES.name, yesterday, yesterday):
+        return None
+    return night.lake.read_day(SCORES.name, yesterday)
+
+
+def _before(night: Night, day: date) -> DataFrame | None:
+    """How everyone was judged the night before; None on the first night that is judged."""
+    if night.starts_with(day):
+        return None
+    return known_on(night.lake, day - ONE_DAY)
+
+
+def _failed_segments(night: Night, failed: Mapping[str, str]) -> dict[str, str]:
+    """Segment → why: those that read what an engine could not say."""
+    prefixes = {engine.prefix: failed[engine.name] for engine in night.engines if engine.name in failed}
+    return {
+        rule.name: why
+        for rule in night.book.segments
+        for prefix, why in prefixes.items()
+        if {f"{prefix}_{what}" for what in ("score", "band", "reasons")} & set(rule.predicate.columns)
+    }
+
+
+# ---- what the nights before know of the rules
+
+
+def _history(night: Night, days: Sequence[date]) -> History:
+    if night.starts_with(days[0]):
+        return History(start=days[0])
+    before = _versions(night, days[0] - ONE_DAY)
+    now = night.book.versions
+    edited = {days[0]: {key for key in {*before, *now} if before.get(key) != now.get(key)}}
+    for rule in night.book.segments:
+        if rule.effective_from is not None and rule.effective_from in days:
+            edited.setdefault(rule.effective_from, set()).add(("segment", rule.name))
+    return History(start=None, versions=before, edited=edited)
+
+
+def _versions(night: Night, day: date) -> dict[Key, str]:
+    """(kind, name) → version of each rule that the night of `day` went by."""
+    rows = night.lake.read_day(SEGMENT_STATUS.name, day).select("kind", "name", "rule_version").collect()
+    # Stages and levels are decided together and have one version.
+    return {
+        (row["kind"], row["name"] if row["kind"] == "segment" else row["kind"]): row["rule_version"] for row in rows
+    }
+
+
+def _keep_rules(night: Night, day: date) -> None:
+    """Write down the texts that no earlier night used."""
+    known: set[tuple[str, str, str]] = set()
+    if night.lake.exists(RULE_VERSIONS.name):
+        earlier = night.lake.read(RULE_VERSIONS.name, known_on=day - ONE_DAY)
+        known = {tuple(row) for row in earlier.select("kind", "name", "rule_version").collect()}
+    texts, versions = night.book.texts, night.book.versions
+    rows = [(day, *key, versions[key], texts[key], day) for key in sorted(texts) if (*key, versions[key]) not in known]
+    if not rows and not night.ledger.published(RULE_VERSIONS.name, day, day):
+        return
+    frame = select_contract(local_frame(night.spark, rows, RULE_VERSIONS.ddl(nullable=True)), RULE_VERSIONS)
+    night.publish(night.audited(RULE_VERSIONS.name, frame, [day]), {}, announced_empty=[day])
+
+
+# ---- lineage
+
+
+def _lineage(night: Night, days: Sequence[date], digests: Mapping[date, str]) -> dict[date, list[Upstream]]:
+    """A night's segments are made from its profile, its scores and the segments of the night before."""
+    made_from = _made_from(night, (CUSTOMER_PROFILE.name, *((SCORES.name,) if night.engines else ())), days)
+    own = {day: Upstream(table=CUSTOMER_SEGMENTS.name, day=day, digest=digest) for day, digest in digests.items()}
+    if not night.starts_with(days[0]):
+        yesterday = days[0] - ONE_DAY
+        published = night.ledger.published(CUSTOMER_SEGMENTS.name, yesterday, yesterday, with_dropped=True)
+        own |= {day: replace(own[days[0]], day=day, digest=each.digest) for day, each in published.items()}
+    for day in days:
+        made_from[day] += [own[then] for then in (day - ONE_DAY,) if then in own]
+    return made_from
+
+
+def _made_from(night: Night, tables: Sequence[str], days: Sequence[date]) -> dict[date, list[Upstream]]:
+    found: dict[date, list[Upstream]] = {day: [] for day in days}
+    for table in tables:
+        for day, upstream in night.digests(table, days[0], days[-1]).items():
+            if day in found:
+                found[day].append(upstream)
+    return found
+
+
+def _refuse_missing_profiles(night: Night) -> None:
+    """Raises Busy where a night's profile is not there, or no longer kept."""
+    kept = set(night.ledger.kept_days(CUSTOMER_PROFILE.name, night.steps[0], night.steps[-1]))
+    if missing := [day for day in night.steps if day not in kept]:
+        raise Busy(
+            f"{CUSTOMER_PROFILE.name} {missing[0]} is not there, and judge reads it: "
+            f"run `clm run --date {missing[0]} --stage know` first."
+        )

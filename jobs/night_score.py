@@ -1,0 +1,188 @@
+"""The first part of the stage judge: engines learn where they have to, score and are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from functools import partial, reduce
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.engines import checking
+from jobs.engines.base import Engine, learns
+from jobs.errors import ClmError
+from jobs.frames import local_frame, select_contract
+from jobs.lake import Staged
+from jobs.ledger_records import Upstream
+from jobs.membership import known_on
+from jobs.runner import Night
+from schemas.judgement import CUSTOMER_SEGMENTS, ENGINE_MODELS, SCORES
+from schemas.mart import CUSTOMER_PROFILE
+
+ONE_DAY = timedelta(days=1)
+Model = Sequence[tuple[Any, ...]]
+
+
+def score(night: Night, days: Sequence[date]) -> dict[str, str]:
+    """Publish the scores of `days`; returns engine → why, of those whose scores are given up tonight."""
+    models = _learnt(night, days)
+    failed = {
+        engine.name: f"{engine.name} has learnt nothing from before {days[0]}: `clm fit {engine.name} --through …`"
+        for engine in night.engines
+        if learns(engine) and not all(models[engine.name].values())
+    }
+    staged = _staged(night, days, models, failed)
+    for engine in night.engines:
+        if engine.name not in failed:
+            scored = staged.frame.where((F.col("engine") == engine.name) & (F.col("as_of_date") == F.lit(days[-1])))
+            if faults := checking.faults(engine, scored, _frames(night, engine, days[-1], models), days[-1]):
+                failed[engine.name] = "; ".join(faults)
+    if set(failed) & _engines_of(staged):
+        staged = _staged(night, days, models, failed)
+    for name, why in failed.items():
+        night.progress.note(f"the scores of {name} are missing: {why}")
+    night.judge_and_refuse(staged)
+    profiles = night.digests(CUSTOMER_PROFILE.name, days[0], days[-1])
+    night.publish(staged, {day: [profiles[day]] for day in days if day in profiles})
+    return failed
+
+
+def _engines_of(staged: Staged) -> set[str]:
+    return {row["engine"] for row in staged.frame.select("engine").distinct().collect()}
+
+
+def _staged(
+    night: Night, days: Sequence[date], models: Mapping[str, Mapping[date, Model]], failed: dict[str, str]
+) -> Staged:
+    """The scores of all engines that have not failed; one that fails now is added to `failed`."""
+    limit = night.settings.engines.seconds_at_most
+    while True:
+        scored = {
+            engine.name: _scored(night, engine, days, models) for engine in night.engines if engine.name not in failed
+        }
+        nothing = local_frame(night.spark, [], SCORES.ddl(nullable=True))
+        frame = reduce(DataFrame.unionByName, scored.values(), nothing)
+        try:
+            return checking.within(
+                night.spark,
+                limit * max(1, len(scored)),
+                partial(night.stage, SCORES.name, frame, days, is_day_by_day=True),
+                name="the engines",
+            )
+        except Exception as error:
+            if isinstance(error, ClmError) and not isinstance(error, checking.TimedOut):
+                raise
+            # Written together they cost one pass; which of them it was is asked only now.
+            culprits = {name: why for name, each in scored.items() if (why := _why_it_fails(night, name, each))}
+            if not culprits:
+                raise error
+            failed.update(culprits)
+
+
+def _why_it_fails(night: Night, name: str, scored: DataFrame) -> str | None:
+    limit = night.settings.engines.seconds_at_most
+    try:
+        checking.within(night.spark, limit, scored.write.format("noop").mode("overwrite").save, name=name)
+    except Exception as error:
+        return f"{name} failed with {type(error).__name__}"
+    return None
+
+
+def _scored(
+    night: Night, engine: Engine, days: Sequence[date], models: Mapping[str, Mapping[date, Model]]
+) -> DataFrame:
+    def on(day: date) -> DataFrame:
+        rows = engine.score(_frames(night, engine, day, models), day)
+        told = {"as_of_date": F.lit(day), "engine": F.lit(engine.name), "version": F.lit(engine.version)}
+        return select_contract(rows.withColumns(told), SCORES)
+
+    return reduce(DataFrame.unionByName, [on(day) for day in days])
+
+
+def _frames(
+    night: Night, engine: Engine, day: date, models: Mapping[str, Mapping[date, Model]]
+) -> dict[str, DataFrame]:
+    """What the engine reads, as known on the night; of segments those of the night before."""
+    lake = night.lake
+
+    def frame(table: str) -> DataFrame:
+        match table:
+            case CUSTOMER_PROFILE.name:
+                return lake.read_days(table, [day])
+            case ENGINE_MODELS.name:
+                return local_frame(night.spark, models[engine.name][day], ENGINE_MODELS.ddl(nullable=True))
+            case CUSTOMER_SEGMENTS.name:
+                if night.starts_with(day):
+                    return local_frame(night.spark, [], CUSTOMER_SEGMENTS.ddl(nullable=True))
+                return known_on(lake, day - ONE_DAY)
+            case _:
+                return lake.read(table, known_on=day)
+
+    return {table: frame(table) for table in engine.reads}
+
+
+# ---- what engines learn
+
+
+def _learnt(night: Night, days: Sequence[date]) -> dict[str, dict[date, Model]]:
+    """Engine → night → its newest fit from before it; what has none yet learns from the night before the first."""
+    first = days[0]
+    rows = _known_fits(night, days[-1])
+    learning = [engine for engine in night.engines if learns(engine)]
+    # What this night learnt when it ran before is learnt again.
+    before = [row for row in rows if not (row["as_of_date"] == first and row["fitted_through"] < first)]
+    new = [
+        row
+        for engine in learning
+        if not _newest(before, engine, first)
+        for row in fitted(night, engine, through=first - ONE_DAY, as_of=first)
+    ]
+    had_own = len(before) < len(rows)
+    if new or had_own:
+        _publish_fits(night, first, [*(row for row in before if row["as_of_date"] == first), *new])
+    known = [*before, *new]
+    return {engine.name: {day: _newest(known, engine, day) for day in days} for engine in learning}
+
+
+def fitted(night: Night, engine: Engine, *, through: date, as_of: date) -> list[dict[str, Any]]:
+    """What the engine learns as known on `through`, as rows of mart.engine_models; none where that is not kept."""
+    if not night.ledger.published(CUSTOMER_PROFILE.name, through, through):
+        return []
+    frames = {table: night.lake.read_days(table, [through]) for table in engine.reads if table == CUSTOMER_PROFILE.name}
+    frames |= {table: night.lake.read(table, known_on=through) for table in engine.reads if table.startswith("core.")}
+    with night.progress.step(f"fit {engine.name} through {through}"):
+        told = engine.fit(frames, through)
+        rows = told.collect() if told is not None else []
+    own = {"as_of_date": as_of, "engine": engine.name, "version": engine.version, "fitted_through": through}
+    return [{**row.asDict(), **own} for row in rows]
+
+
+def _known_fits(night: Night, day: date) -> list[dict[str, Any]]:
+    if not night.lake.exists(ENGINE_MODELS.name):
+        return []
+    return [row.asDict() for row in night.lake.read(ENGINE_MODELS.name, known_on=day).collect()]
+
+
+def _newest(rows: Sequence[Mapping[str, Any]], engine: Engine, day: date) -> Model:
+    own = [
+        row
+        for row in rows
+        if (row["engine"], row["version"]) == (engine.name, engine.version) and row["fitted_through"] < day
+    ]
+    newest = max((row["fitted_through"] for row in own), default=None)
+    return [_cells(row) for row in own if row["fitted_through"] == newest]
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ENGINE_MODELS.column_names)
+
+
+def _publish_fits(night: Night, day: date, rows: Sequence[Mapping[str, Any]]) -> None:
+    frame = local_frame(night.spark, map(_cells, rows), ENGINE_MODELS.ddl(nullable=True))
+    staged = night.audited(ENGINE_MODELS.name, select_contract(frame, ENGINE_MODELS), [day])
+    made_from: dict[date, list[Upstream]] = {day: []}
+    for through in {row["fitted_through"] for row in rows}:
+        made_from[day] += night.digests(CUSTOMER_PROFILE.name, through, through).values()
+    night.publish(staged, made_from, announced_empty=[day])

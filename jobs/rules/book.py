@@ -1,0 +1,217 @@
+"""All rules of a lake, checked together before anything runs: every faulty one is named, not only the first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from conf import RiskSettings, Rung, Segment, Settings, Stage
+from conf.errors import hint
+from jobs.errors import DataRefused
+from jobs.rules.columns import facts, judged
+from jobs.rules.language import Layer, Predicate, RuleColumn, RuleFault, Type, version_of
+from jobs.rules.predicates import check
+
+EVERYONE = "true"
+DECIDED = ("lifecycle", "level", "segments")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named condition; `location` is where it is written. `effective_from`: the first night that it counts."""
+
+    name: str
+    about: str
+    location: str
+    predicate: Predicate
+    owner: str = ""
+    effective_from: date | None = None
+
+    @property
+    def version(self) -> str:
+        since = (str(self.effective_from),) if self.effective_from else ()
+        return version_of(self.predicate.text, *since)
+
+
+@dataclass(frozen=True)
+class Level:
+    """A rung of the ladder: how it is earned, and how long it is held."""
+
+    name: str
+    about: str
+    location: str
+    enter: Predicate
+    stay: Predicate
+
+
+@dataclass(frozen=True)
+class RuleBook:
+    """The checked rules of a lake: stages and levels in their order, segments by name.
+
+    `columns`: all that segments may read.
+    """
+
+    columns: Mapping[str, RuleColumn]
+    lifecycle: tuple[Rule, ...]
+    levels: tuple[Level, ...]
+    segments: tuple[Rule, ...]
+
+    @property
+    def lifecycle_text(self) -> str:
+        return "\n".join(f"{stage.name}: {stage.predicate.text}" for stage in self.lifecycle)
+
+    @property
+    def level_text(self) -> str:
+        return "\n".join(f"{rung.name}: enter {rung.enter.text}; stay {rung.stay.text}" for rung in self.levels)
+
+    @property
+    def texts(self) -> dict[tuple[str, str], str]:
+        """(kind, name) → the rule as it was understood. Stages and levels are decided together, so are one text."""
+        own = {("segment", rule.name): rule.predicate.text for rule in self.segments}
+        return {("lifecycle", "lifecycle"): self.lifecycle_text, ("level", "level"): self.level_text, **own}
+
+    @property
+    def versions(self) -> dict[tuple[str, str], str]:
+        """(kind, name) → version; every stage and every level has that of all of them."""
+        own = {("segment", rule.name): rule.version for rule in self.segments}
+        lifecycle, level = version_of(self.lifecycle_text), version_of(self.level_text)
+        return {("lifecycle", "lifecycle"): lifecycle, ("level", "level"): level, **own}
+
+    @property
+    def evidence(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """(kind, name) → the facts that decide it, by name."""
+        lifecycle = _read(stage.predicate for stage in self.lifecycle)
+        level = _read(predicate for rung in self.levels for predicate in (rung.enter, rung.stay))
+        own = {("segment", rule.name): rule.predicate.columns for rule in self.segments}
+        return {("lifecycle", "lifecycle"): lifecycle, ("level", "level"): level, **own}
+
+    @property
+    def facts_read(self) -> set[str]:
+        """The facts and scores that any rule reads."""
+        return {name for names in self.evidence.values() for name in names} - set(DECIDED)
+
+
+def compile_book(settings: Settings, scores: Mapping[str, RuleColumn]) -> RuleBook:
+    """The rules of the lake; `scores` are the columns of its engines. Raises DataRefused naming every faulty rule."""
+    faults: list[str] = []
+    known = {**facts(zone=settings.lake.zone), **scores}
+    currency = settings.lake.currency
+    first = Layer(columns=known, currency=currency, decided=DECIDED)
+    stages = settings.levels.lifecycle
+    rungs = settings.levels.level
+    faults += _twice("stage", stages) + _twice("level", rungs) + _twice("segment", settings.segments)
+    lifecycle = tuple(_stages(stages, first, faults))
+    levels = tuple(_rungs(rungs, first, faults))
+    names = judged(tuple(stage.name for stage in stages), tuple(rung.name for rung in rungs))
+    second = Layer(columns={**known, **names}, currency=currency, decided=("segments",))
+    segments = tuple(sorted(_segments(settings.segments, second, faults), key=lambda rule: rule.name))
+    compile_risks(settings, faults)
+    for rules, layer in ((stages, first), (rungs, first), (settings.segments, second)):
+        _refuse_examples(rules, layer, faults)
+    if faults:
+        raise DataRefused("\n".join(faults))
+    return RuleBook(second.columns, lifecycle, levels, segments)
+
+
+def compile_risks(settings: Settings, faults: list[str]) -> list[Rule]:
+    """The rules of the risk engine, which read facts alone; what is wrong is added to `faults`."""
+    risks: RiskSettings = settings.risk
+    layer = Layer(columns=facts(zone=settings.lake.zone), currency=settings.lake.currency, decided=DECIDED)
+    faults += _twice("risk", risks.risk)
+    _refuse_examples(risks.risk, layer, faults)
+    checked = ((risk, _checked(risk, "when", risk.when, layer, faults)) for risk in risks.risk)
+    return [Rule(risk.name, risk.about, risk.location, predicate) for risk, predicate in checked if predicate]
+
+
+def _read(predicates: Iterable[Predicate]) -> tuple[str, ...]:
+    return tuple(sorted({name for predicate in predicates for name in predicate.columns}))
+
+
+def _twice(what: str, rules: Sequence[Stage | Rung | Segment | Any]) -> list[str]:
+    """A name that stands twice, at each place after the first."""
+    counted = Counter[str]()
+    first: dict[str, str] = {}
+    faults: list[str] = []
+    for rule in rules:
+        counted[rule.name] += 1
+        if counted[rule.name] > 1:
+            faults.append(
+                f"{rule.location}: {what} {rule.name}: the name is taken in {first[rule.name]}; names are unique."
+            )
+        first.setdefault(rule.name, rule.location)
+    return faults
+
+
+def _checked(rule: Any, key: str, text: str, layer: Layer, faults: list[str]) -> Predicate | None:
+    try:
+        return check(text, layer)
+    except RuleFault as fault:
+        faults.append(f"{rule.location}: {rule.name}: {key} {fault}.")
+        return None
+
+
+def _stages(stages: Sequence[Stage], layer: Layer, faults: list[str]) -> Iterator[Rule]:
+    for stage in stages:
+        if predicate := _checked(stage, "when", stage.when, layer, faults):
+            yield Rule(stage.name, stage.about, stage.location, predicate)
+    if stages[-1].when != EVERYONE:
+        faults.append(f'{stages[-1].location}: {stages[-1].name}: the last stage takes whoever is left: when = "true".')
+
+
+def _rungs(rungs: Sequence[Rung], layer: Layer, faults: list[str]) -> Iterator[Level]:
+    for rung in rungs:
+        enter = _checked(rung, "enter", rung.enter, layer, faults)
+        stay = _checked(rung, "stay", rung.stay, layer, faults)
+        falling = [name for name in (enter.columns if enter else ()) if not layer.columns[name].is_lifetime]
+        if falling:
+            faults.append(
+                f"{rung.location}: {rung.name}: enter reads {falling[0]}, which may fall again; a level is earned by "
+                "what never falls, such as recharge_count. How long ago something was belongs into stay."
+            )
+        if enter and stay:
+            yield Level(rung.name, rung.about, rung.location, enter, stay)
+    if (rungs[0].enter, rungs[0].stay) != (EVERYONE, EVERYONE):
+        lowest = f"{rungs[0].location}: {rungs[0].name}"
+        faults.append(f'{lowest}: the lowest level holds whoever is left: enter = "true", stay = "true".')
+
+
+def _segments(segments: Sequence[Segment], layer: Layer, faults: list[str]) -> Iterator[Rule]:
+    for segment in segments:
+        for key in ("matches", "excludes"):
+            if not getattr(segment, key):
+                faults.append(
+                    f"{segment.location}: {segment.name}: {key} is empty; give an example, which is run as a test."
+                )
+        predicate = _checked(segment, "when", segment.when, layer, faults)
+        if predicate and segment.enabled:
+            yield Rule(segment.name, segment.about, segment.location, predicate, segment.owner, segment.effective_from)
+
+
+# ---- examples
+
+TYPES: Mapping[Type, type] = {
+    Type.NUMBER: int,
+    Type.MONEY: int,
+    Type.TEXT: str,
+    Type.YES_NO: bool,
+    Type.DATE: date,
+    Type.TEXTS: tuple,
+}
+
+
+def _refuse_examples(rules: Iterable[Any], layer: Layer, faults: list[str]) -> None:
+    faults += [f"{rule.location}: {rule.name}: {fault}." for rule in rules for fault in _example_faults(rule, layer)]
+
+
+def _example_faults(rule: Any, layer: Layer) -> Iterator[str]:
+    for key in ("matches", "excludes"):
+        for number, example in enumerate(getattr(rule, key), start=1):
+            for name, value in example.items():
+                column = layer.columns.get(name)
+                if column is None:
+                    yield f"{key} {number}: there is no column {name}{hint(name, layer.columns)}"
+                elif type(value) not in (float, int) if column.is_fraction else type(value) is not TYPES[column.type]:
+                    yield f"{key} {number}: {name} is {column.type.value}, not {value!r}"

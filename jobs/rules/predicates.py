@@ -1,0 +1,44 @@
+"""A rule's text checked whole: what it reads, and what an engine is given in its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlglot import exp
+from sqlglot.expressions.core import Expression
+
+from jobs.rules.checking import Checker
+from jobs.rules.language import IN_SEGMENT, Layer, Predicate, RuleFault, Type
+from jobs.rules.parsing import flattened, parse, told
+from jobs.rules.writing import Checked, duckdb_sql, in_brackets, spark_sql
+
+
+def check(text: str, layer: Layer) -> Predicate:
+    """The predicate in `text`; raises RuleFault. Needs no engine, and nothing of it is run."""
+    tree = parse(text, layer.money)
+    try:
+        checked = Checker(layer).check(tree, frozenset())
+    except RecursionError:
+        raise RuleFault("is nested too deeply; split it") from None
+    if checked.type is not Type.YES_NO:
+        raise RuleFault(f"is {checked.type.value} and should be a condition, such as recharge_count >= 3")
+    conjuncts = list(flattened(tree, exp.And)) if isinstance(tree, exp.And) else []
+    # A part is told by itself, with what the other parts make sure of.
+    known = told(tree, exp.And, is_null=False)
+    parts = tuple(_predicate(part, Checker(layer).check(part, known)) for part in conjuncts)
+    return replace(_predicate(tree, checked), parts=parts)
+
+
+def _predicate(tree: Expression, checked: Checked) -> Predicate:
+    whole = exp.Coalesce(this=in_brackets(checked.tree), expressions=[exp.false()])
+    columns = sorted({column.name for column in tree.find_all(exp.Column)})
+    segments = sorted(
+        {call.expressions[0].this for call in tree.find_all(exp.Anonymous) if call.name.lower() == IN_SEGMENT}
+    )
+    return Predicate(
+        text=tree.sql(dialect="spark"),
+        spark=spark_sql(whole),
+        duckdb=duckdb_sql(whole),
+        columns=tuple(columns),
+        segments=tuple(segments),
+    )
