@@ -134,9 +134,8 @@ class Ledger:
             for table, days in (dropped or {}).items():
                 of_days = PUBLICATIONS.c.table_name == table, PUBLICATIONS.c.day.in_(days)
                 connection.execute(sa.update(PUBLICATIONS).where(*of_days).values(is_kept=False))
-            for publication in publications:
-                if not ledger_publications.is_recorded(connection, publication):
-                    ledger_publications.record(connection, publication, self._clock())
+            new = ledger_publications.unrecorded(connection, publications)
+            ledger_publications.record(connection, new, self._clock())
             nights = [each.day for each in publications if each.table.startswith(("raw.", "core."))]
             if nights:
                 _note_first_night(connection, min(nights))

@@ -23,36 +23,53 @@ def generation_row(table: str, day: date, generation: int, run_id: str, now: dat
     return {"table_name": table, "day": day, "generation": generation, "run_id": run_id, "drawn_at": now}
 
 
-def is_recorded(connection: sa.Connection, new: Publication) -> bool:
-    query = sa.select(PUBLICATIONS.c.version, PUBLICATIONS.c.rows, PUBLICATIONS.c.digest).where(
-        PUBLICATIONS.c.table_name == new.table,
-        PUBLICATIONS.c.day == new.day,
-        PUBLICATIONS.c.generation == new.generation,
+def unrecorded(connection: sa.Connection, told: Sequence[Publication]) -> list[Publication]:
+    """Those that are not noted yet; raises Failed where one is noted with another version, rows or digest."""
+    noted = PUBLICATIONS.c
+    query = sa.select(noted.table_name, noted.day, noted.generation, noted.version, noted.rows, noted.digest).where(
+        noted.table_name.in_({each.table for each in told}), noted.day.in_({each.day for each in told})
     )
-    known = connection.execute(query).one_or_none()
-    if known and tuple(known) != (new.version, new.rows, new.digest):
-        raise Failed(
-            f"generation {new.generation} of {new.table} {new.day} is noted as version {known.version} with "
-            f"{known.rows} rows, not as version {new.version} with {new.rows}: run `clm doctor`"
-        )
-    return known is not None
+    known = {(row.table_name, row.day, row.generation): row for row in connection.execute(query)}
+    for each in told:
+        row = known.get((each.table, each.day, each.generation))
+        if row and (row.version, row.rows, row.digest) != (each.version, each.rows, each.digest):
+            raise Failed(
+                f"generation {each.generation} of {each.table} {each.day} is noted as version {row.version} with "
+                f"{row.rows} rows, not as version {each.version} with {each.rows}: run `clm doctor`"
+            )
+    return [each for each in told if (each.table, each.day, each.generation) not in known]
 
 
-def record(connection: sa.Connection, new: Publication, now: datetime) -> None:
-    key = {"table_name": new.table, "day": new.day, "generation": new.generation}
+def record(connection: sa.Connection, told: Sequence[Publication], now: datetime) -> None:
+    """Enter all at once: a first load tells of a hundred nights, and each statement costs as much as all of them."""
     same = ("generation", "version", "rows", "digest", "conf_digest", "run_id", "figures", "commit_sha256", "is_kept")
-    row = key | {name: getattr(new, name) for name in same} | {"published_at": now}
-    connection.execute(sa.insert(PUBLICATIONS).values(row))
-    lineage = [
-        key | {"upstream_table": each.table, "upstream_day": each.day, "upstream_digest": each.digest}
-        for each in new.upstreams
+    rows = [
+        {"table_name": each.table, "day": each.day, "published_at": now} | {name: getattr(each, name) for name in same}
+        for each in told
     ]
-    if lineage:
-        connection.execute(sa.insert(LINEAGE), lineage)
-    # A ledger that is rebuilt from the commits never drew their generations.
-    if newest_drawn(connection, new.table, [new.day]).get(new.day, 0) < new.generation:
-        drawn = generation_row(new.table, new.day, new.generation, new.run_id, now)
-        connection.execute(sa.insert(GENERATIONS).values(drawn))
+    lineage = [
+        {"table_name": each.table, "day": each.day, "generation": each.generation}
+        | {"upstream_table": up.table, "upstream_day": up.day, "upstream_digest": up.digest}
+        for each in told
+        for up in each.upstreams
+    ]
+    for table, entered in ((PUBLICATIONS, rows), (LINEAGE, lineage), (GENERATIONS, _undrawn(connection, told, now))):
+        if entered:
+            connection.execute(sa.insert(table), entered)
+
+
+def _undrawn(connection: sa.Connection, told: Sequence[Publication], now: datetime) -> list[dict[str, object]]:
+    """The newest generation of each day that was never drawn: a ledger rebuilt from the commits draws above them."""
+    newest = {(each.table, each.day): each for each in sorted(told, key=lambda each: each.generation)}
+    drawn = {
+        table: newest_drawn(connection, table, [day for of, day in newest if of == table])
+        for table in {each.table for each in told}
+    }
+    return [
+        generation_row(table, day, each.generation, each.run_id, now)
+        for (table, day), each in newest.items()
+        if drawn[table].get(day, 0) < each.generation
+    ]
 
 
 def published(connection: sa.Connection, table: str, first: date, last: date) -> dict[date, Publication]:
