@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.frames import local_frame
+from jobs.frames import java_class, local_frame
 from schemas.table import PARTITION
 
 
@@ -45,29 +44,25 @@ class DeltaFiles:
     def __init__(self, spark: SparkSession) -> None:
         self.spark = spark
         # What py4j offers is made at run time; no stub describes it.
-        self._jvm: Any = spark._jvm
         self._session: Any = spark._jsparkSession
-        self._delta: Any = self._jvm.org.apache.spark.sql.delta
-        self._none: Any = self._scala_object("scala.None$")
-
-    def _scala_object(self, name: str) -> Any:
-        loader = self._jvm.java.lang.Thread.currentThread().getContextClassLoader()
-        return loader.loadClass(name).getField("MODULE$").get(None)
+        self._option: Any = java_class(spark, "scala.Option")
+        self._none: Any = self._option.empty()
+        self._delta_log: Any = java_class(spark, "org.apache.spark.sql.delta.DeltaLog")
 
     def _scala_seq(self, items: Sequence[Any]) -> Any:
-        array = self._jvm.java.util.ArrayList()
+        array = java_class(self.spark, "java.util.ArrayList")()
         for item in items:
             array.add(item)
-        return self._jvm.PythonUtils.toSeq(array)
+        return java_class(self.spark, "org.apache.spark.api.python.PythonUtils").toSeq(array)
 
     def _log(self, path: str) -> Any:
-        return self._delta.DeltaLog.forTable(self._session, path)
+        return self._delta_log.forTable(self._session, path)
 
     def _transaction(self, path: str) -> Any:
         return self._log(path).startTransaction(self._none, self._none)
 
     def exists(self, path: str) -> bool:
-        return DeltaTable.isDeltaTable(self.spark, path)
+        return bool(java_class(self.spark, "io.delta.tables.DeltaTable").isDeltaTable(self._session, path))
 
     def create(self, path: str, ddl: str, properties: Mapping[str, str]) -> None:
         """An empty table. By an empty write, since the table builder needs SQL over paths, which is switched off."""
@@ -109,10 +104,9 @@ class DeltaFiles:
         """
         transaction = self._transaction(path)
         removed = self._old_files(transaction, emptied) if emptied else []
-        transactions = [
-            self._delta.actions.SetTransaction(tag, generation, self._jvm.scala.Some(1))
-            for tag, generation in generations.items()
-        ]
+        set_transaction = java_class(self.spark, "org.apache.spark.sql.delta.actions.SetTransaction")
+        at = self._option.apply(1)
+        transactions = [set_transaction(tag, generation, at) for tag, generation in generations.items()]
         version = int(
             transaction.commit(self._scala_seq([*written.actions, *removed, *transactions]), self._write_of(metadata))
         )
@@ -126,16 +120,16 @@ class DeltaFiles:
 
     def _write_of(self, metadata: Mapping[str, Any]) -> Any:
         """Delta's name for what this commit does: an overwrite of days, with our own words in it."""
-        write = getattr(self._delta.DeltaOperations, "Write")  # noqa: B009
-        mode = self._jvm.org.apache.spark.sql.SaveMode.Append
-        said = self._jvm.scala.Some(json.dumps(metadata, sort_keys=True))
+        write = java_class(self.spark, "org.apache.spark.sql.delta.DeltaOperations$Write")
+        mode = java_class(self.spark, "org.apache.spark.sql.SaveMode").Append
+        said = self._option.apply(json.dumps(metadata, sort_keys=True))
         none = self._none
         return write(mode, none, none, said, none, none, none, none, none)
 
     def read_commit(self, path: str, version: int) -> Commit:
         """The commit `version` as it stands in the log."""
         log = self._log(path)
-        file = self._jvm.org.apache.hadoop.fs.Path(f"{path}/_delta_log/{version:020d}.json")
+        file = java_class(self.spark, "org.apache.hadoop.fs.Path")(f"{path}/_delta_log/{version:020d}.json")
         lines = log.store().read(file, log.newDeltaHadoopConf())
         text = [lines.apply(i) for i in range(lines.size())]
         infos = [json.loads(line)["commitInfo"] for line in text if line.startswith('{"commitInfo"')]
@@ -144,19 +138,19 @@ class DeltaFiles:
         return Commit(version, digest, json.loads(said) if said else {})
 
     def lock(self, path: str) -> TableLock:
-        return TableLock(self._jvm, path)
+        return TableLock(self.spark, path)
 
 
 class TableLock:
     """The commit lock of one table: an OS lock held by the JVM, which is what commits and may outlive Python."""
 
-    def __init__(self, jvm: Any, path: str) -> None:
-        self._jvm = jvm
+    def __init__(self, spark: SparkSession, path: str) -> None:
+        self._spark = spark
         self._file = Path(path)
 
     def __enter__(self) -> TableLock:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._channel = self._jvm.java.io.RandomAccessFile(str(self._file), "rw").getChannel()
+        self._channel = java_class(self._spark, "java.io.RandomAccessFile")(str(self._file), "rw").getChannel()
         self._lock = self._channel.lock()
         return self
 

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from conf import Source
 from jobs.errors import Usage
-from jobs.frames import local_frame
+from jobs.frames import java_class, local_frame
 
 
 def _names(words: str) -> frozenset[str]:
@@ -118,7 +118,7 @@ class _Parser:
         # What py4j offers is made at run time; no stub describes it.
         session: Any = spark._jsparkSession
         self._parser: Any = session.sessionState().sqlParser()
-        self._jvm: Any = spark._jvm
+        self._to_seq: Any = java_class(spark, "org.apache.spark.api.python.PythonUtils").toSeq
 
     def parse(self, sql: str) -> Any:
         return self._parser.parseExpression(sql)
@@ -136,7 +136,7 @@ class _Parser:
         if template is not None:
             texts = [child.sql() for child in made]
             return self.parse(template.format(*texts, all=", ".join(texts)))
-        return node.withNewChildren(self._jvm.PythonUtils.toSeq(made)) if made else node
+        return node.withNewChildren(self._to_seq(made)) if made else node
 
 
 def _unrounded(tree: Any) -> str:

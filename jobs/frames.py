@@ -29,6 +29,11 @@ def select_contract(frame: DataFrame, table: Table) -> DataFrame:
     return frame.selectExpr(*(f"cast(`{column.name}` as {column.type}) as `{column.name}`" for column in table.columns))
 
 
+def java_class(spark: SparkSession, name: str) -> Any:
+    """A class of the JVM by its whole name: asked for part by part, Java looks through all its jars for each part."""
+    return getattr(spark._jvm, name)
+
+
 def local_frame(spark: SparkSession, rows: Iterable[Sequence[Any]], ddl: str) -> DataFrame:
     """A small frame of rows that are at hand, in the columns of `ddl`.
 

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +21,7 @@ from pyspark.sql import functions as F
 from conf import ColumnType, Source
 from jobs.deliveries import Part
 from jobs.errors import DataRefused
-from jobs.frames import local_frame, select_contract
+from jobs.frames import java_class, local_frame, select_contract
 from jobs.tokens import TokenMaker, tokenise, withheld
 
 CORRUPT = "clm: line that does not parse"
@@ -90,8 +89,8 @@ def _files(parts: Sequence[Part]) -> dict[Path, tuple[Part, str]]:
 
 def _uri(spark: SparkSession, path: Path) -> str:
     """The path as Spark spells it in _metadata.file_path; another spelling would lose its rows in the join."""
-    jvm: Any = spark._jvm
-    return f"file:{jvm.org.apache.hadoop.fs.Path(str(path)).toUri().toString()}"
+    spelt = java_class(spark, "org.apache.hadoop.fs.Path")(str(path)).toUri()
+    return f"file:{spelt.toString()}"
 
 
 def _empty(spark: SparkSession, source: Source) -> DataFrame:
