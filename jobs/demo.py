@@ -28,8 +28,11 @@ from jobs.simulate.run import simulate_deliveries
 # With this last night and 153 days the windows of the first month have closed.
 LAST = date(2026, 2, 5)
 SINGLE_NIGHTS = 3
-# So long the other feeds have been there: what the app tells is ten times as much as the payments.
-OTHERS_DAYS = 21
+# From so many days before the single nights on levels are stepped night by night.
+STEPPED_DAYS = 14
+# So long the other feeds have been there: what the app tells is ten times as much as the payments. Who has not opened
+# the app for a month can be told only where it was there for two.
+APP_DAYS, OTHERS_DAYS = 60, 21
 SEED = 7
 # The windows of the retention table, in days after the first active date.
 BRACKETS = ("days_1_29", "days_30_59", "days_60_89", "days_90_119")
@@ -45,6 +48,16 @@ class Cohort:
     month: date
     customers: int
     rates: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One group of mart.upgrade_retention, or the difference: the share retained and its 95 % interval."""
+
+    customers: int
+    rate: Decimal | None
+    low: Decimal | None
+    high: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,13 @@ class Outcome:
     links: Mapping[str, int]
     contacts_linked: int
     dues: Mapping[str, int]
+    levels: Sequence[tuple[str, int]]
+    upgrades: Mapping[tuple[str, str], int]
+    downgrades: int
+    stepped_from: date
+    segments: Mapping[str, int]
+    upgraded: Mapping[tuple[str, str], Compared]
+    example: str | None
 
 
 def run(customers: int, days: int, *, folder: Path, env: str | None, progress: Progress) -> Outcome:
@@ -79,15 +99,19 @@ def run(customers: int, days: int, *, folder: Path, env: str | None, progress: P
         out = folder / "landing"
         began = max(first, LAST - timedelta(days=OTHERS_DAYS - 1))
         others = {feed: began for feed in SOURCE_OF if feed not in ("customers", "transactions")}
+        others["app_events"] = max(first, LAST - timedelta(days=APP_DAYS - 1))
         simulate_deliveries(spark, Simulation(customers, first=first, last=LAST, seed=SEED, out=out), others)
     reason = "first load of the demonstration"
     with progress.step("first load"):
-        backfill(settings, first, nights[0] - timedelta(days=1), reason=reason, progress=progress)
+        last = nights[0] - timedelta(days=1)
+        step_from = max(first, nights[0] - timedelta(days=STEPPED_DAYS))
+        backfill(settings, first, last, reason=reason, step_from=step_from, progress=progress)
     for night in nights:
         with progress.step(f"the night of {night}"):
             run_night(settings, night, progress=progress)
     with progress.step("count what came out"):
-        return _outcome(Lake(spark, settings, Ledger.open(settings.ledger_url)), first, LAST)
+        lake = Lake(spark, settings, Ledger.open(settings.ledger_url))
+        return _outcome(lake, first, LAST, [rung.name for rung in settings.levels.level])
 
 
 def _empty(folder: Path) -> None:
@@ -110,7 +134,7 @@ def _settings(folder: Path, env: str | None) -> Settings:
     return settings.model_copy(update={"spark": settings.spark.model_copy(update=few)})
 
 
-def _outcome(lake: Lake, first: date, last: date) -> Outcome:
+def _outcome(lake: Lake, first: date, last: date, ladder: Sequence[str]) -> Outcome:
     payments = lake.read("core.transactions", known_on=last).groupBy("status").count().collect()
     figures = ("delivered", "accepted", "quarantined", "duplicate", "waiting")
     deliveries = lake.read("ops.deliveries", known_on=last).groupBy("source")
@@ -123,6 +147,12 @@ def _outcome(lake: Lake, first: date, last: date) -> Outcome:
         F.count_distinct(F.when(F.col("is_active"), F.col("customer_id"))).alias("active"),
         F.count_distinct(F.when(F.col("is_transacting"), F.col("customer_id"))).alias("transacting"),
     ).collect()
+    moves = lake.read("mart.segment_transitions", known_on=last).where("kind = 'level' and cause = 'customer'")
+    moved = moves.groupBy("move", "from_value", "to_value").count().collect()
+    status = lake.read_day("mart.segment_status", last).collect()
+    compared = lake.read_day("mart.upgrade_retention", last).collect()
+    judged = lake.read_day("mart.customer_segments", last)
+    members = {(row["kind"], row["name"]): row["members"] for row in status}
     not_met = quality.where("not success").groupBy("table", "expectation").count().orderBy("table", "expectation")
     return Outcome(
         first=first,
@@ -139,7 +169,31 @@ def _outcome(lake: Lake, first: date, last: date) -> Outcome:
         links=_counts(lake.read_day("core.identity_links_state", last).where("valid_to is null"), "id_type"),
         contacts_linked=lake.read("core.contact_links", known_on=last).count(),
         dues=_counts(lake.read_day("mart.dues", last).where("state = 'open'"), "kind"),
+        levels=[(level, members["level", level]) for level in ladder],
+        upgrades={
+            (row["from_value"], row["to_value"]): row["count"]
+            for row in sorted(moved, key=lambda row: -row["count"])
+            if row["move"] == "upgraded"
+        },
+        downgrades=sum(row["count"] for row in moved if row["move"] == "downgraded"),
+        stepped_from=(lake.ledger.days("mart.customer_segments") or (last, last))[0],
+        segments={name: count for (kind, name), count in members.items() if kind == "segment"},
+        upgraded={
+            (row["method"], row["grp"]): Compared(row["customers"], row["rate"], row["low"], row["high"])
+            for row in compared
+        },
+        example=_lapsed_sender(judged, lake.read_day("mart.customer_profile", last)),
     )
+
+
+def _lapsed_sender(judged: DataFrame, profile: DataFrame) -> str | None:
+    """A premium customer who has not opened the app for a month, the largest sender first; else any premium one."""
+    premium = judged.where("level = 'premium'").join(
+        profile.select("customer_id", "largest_transfer_minor"), "customer_id"
+    )
+    is_lapsed = F.array_contains("segments", "premium_dormant")
+    found = premium.orderBy(is_lapsed.desc(), F.desc("largest_transfer_minor"), "customer_id").first()
+    return found["customer_id"] if found else None
 
 
 def _counts(frame: DataFrame, column: str) -> dict[str, int]:
@@ -178,6 +232,7 @@ def told(outcome: Outcome, folder: str, command: str) -> str:
     links = ", ".join(f"{count:,} {kind}s" for kind, count in outcome.links.items())
     dues = ", ".join(f"{count:,} {kind}s" for kind, count in outcome.dues.items())
     heading = "  first month customers" + "".join(f"{each.replace('_', ' '):>13}" for each in BRACKETS)
+    explained = [f"  {command} explain {outcome.example}"] if outcome.example else []
     return "\n".join(
         [
             f"The lake knows {outcome.first} to {outcome.last}.",
@@ -195,12 +250,56 @@ def told(outcome: Outcome, folder: str, command: str) -> str:
                 if retained
                 else []
             ),
+            *_told_levels(outcome),
+            *_told_upgraded(outcome),
             "Look further:",
             f"  export CLM_LAKE={folder}/lake CLM_LANDING={folder}/landing CLM_TOKEN_KEYS={folder}/{KEYS}",
             f"  {command} status",
+            *explained,
+            f"  {command} preview segment ready_for_first_transfer",
+            f"  {command} table mart.segment_transitions --night --where \"kind = 'level'\"",
             f"  {command} table core.customer_daily --night --limit 5",
             f"  {command} table mart.retention --where \"grain = 'month' and slice = 'first_product'\"",
             f"  {command} table mart.dues --where \"state = 'open'\" --limit 5",
             f"  {command} table core.transactions --where \"status = 'reversed'\" --limit 5",
         ]
     )
+
+
+def _told_levels(outcome: Outcome) -> list[str]:
+    """Who moved up, and who is slipping away."""
+    levels = ", ".join(f"{name} {count:,}" for name, count in outcome.levels)
+    moved = ", ".join(f"{count:,} from {before} to {now}" for (before, now), count in outcome.upgrades.items())
+    away = ("slipping_away", "dormant_payer", "premium_dormant")
+    slipping = ", ".join(f"{name} {outcome.segments[name]:,}" for name in away if name in outcome.segments)
+    others = ", ".join(f"{name} {count:,}" for name, count in outcome.segments.items() if name not in away)
+    return [
+        f"Where customers stand on {outcome.last}: {levels}",
+        f"  moved up since {outcome.stepped_from}: {moved or 'nobody'}; came down: {outcome.downgrades:,}",
+        f"  slipping away: {slipping}",
+        f"  segments: {others}",
+    ]
+
+
+def _told_upgraded(outcome: Outcome) -> list[str]:
+    """What the three methods say of moving up to sending money."""
+
+    def share(rate: Decimal | None) -> str:
+        return "–" if rate is None else f"{100 * rate:.0f} %"
+
+    def row(method: str) -> str:
+        stayed, upgraded, difference = (outcome.upgraded[method, grp] for grp in ("stayed", "upgraded", "difference"))
+        told = "no difference can be told"
+        if difference.rate is not None and difference.low is not None and difference.high is not None:
+            points = (f"{100 * each:+.0f}" for each in (difference.rate, difference.low, difference.high))
+            told = "{} points ({} to {})".format(*points)
+        return (
+            f"  {method:<9} stayed {share(stayed.rate):>5} of {stayed.customers:>5,}   "
+            f"moved up {share(upgraded.rate):>5} of {upgraded.customers:>5,}   {told}"
+        )
+
+    return [
+        "Active again in days 90 to 119: who stayed with recharges, and who moved up to sending money (95 % interval):",
+        *(row(method) for method in ("naive", "landmark", "matched")),
+        "  naive counts who lived long enough as moved up; matched compares the equally active (docs/retention.md).",
+    ]

@@ -32,9 +32,19 @@ ONE_DAY = timedelta(days=1)
 def run(night: Night) -> None:
     """Score and judge the nights that are stepped; several at once where no engine asks for the night before."""
     _refuse_missing_profiles(night)
-    together = all(reads_profile_only(engine) for engine in night.engines)
-    for days in [night.steps] if together else [[day] for day in night.steps]:
+    for days in _groups(night):
         _judge(night, days)
+
+
+def _groups(night: Night) -> list[list[date]]:
+    """The nights that are judged together."""
+    if not all(reads_profile_only(engine) for engine in night.engines):
+        return [[day] for day in night.steps]
+    first, *others = night.steps
+    if others and not night_score.can_learn(night, first):
+        # From the first night itself the second one can.
+        return [[first], others]
+    return [night.steps]
 
 
 def _judge(night: Night, days: Sequence[date]) -> None:

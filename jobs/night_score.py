@@ -7,12 +7,12 @@ from datetime import date, timedelta
 from functools import partial, reduce
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from jobs.engines import checking
 from jobs.engines.base import Engine, learns
-from jobs.errors import ClmError
+from jobs.errors import ClmError, Failed, Usage
 from jobs.frames import local_frame, select_contract
 from jobs.lake import Staged
 from jobs.ledger_records import Upstream
@@ -37,8 +37,8 @@ def score(night: Night, days: Sequence[date]) -> dict[str, str]:
     for engine in night.engines:
         if engine.name not in failed:
             scored = staged.frame.where((F.col("engine") == engine.name) & (F.col("as_of_date") == F.lit(days[-1])))
-            if faults := checking.faults(engine, scored, _frames(night, engine, days[-1], models), days[-1]):
-                failed[engine.name] = "; ".join(faults)
+            if why := _why_it_is_wrong(night, engine, scored, _frames(night, engine, days[-1], models), days[-1]):
+                failed[engine.name] = why
     if set(failed) & _engines_of(staged):
         staged = _staged(night, days, models, failed)
     for name, why in failed.items():
@@ -47,6 +47,20 @@ def score(night: Night, days: Sequence[date]) -> dict[str, str]:
     profiles = night.digests(CUSTOMER_PROFILE.name, days[0], days[-1])
     night.publish(staged, {day: [profiles[day]] for day in days if day in profiles})
     return failed
+
+
+def _why_it_is_wrong(
+    night: Night, engine: Engine, scored: DataFrame, frames: Mapping[str, DataFrame], day: date
+) -> str | None:
+    """What is wrong with the scores of the last day: of all days it is the same engine that speaks."""
+    limit = night.settings.engines.seconds_at_most
+    try:
+        faults = checking.within(
+            night.spark, limit, partial(checking.faults, engine, scored, frames, day), name=engine.name
+        )
+    except Exception as error:
+        return f"{engine.name} failed with {type(error).__name__} when it was asked about some customers again"
+    return "; ".join(faults) or None
 
 
 def _engines_of(staged: Staged) -> set[str]:
@@ -120,7 +134,7 @@ def _frames(
             case _:
                 return lake.read(table, known_on=day)
 
-    return {table: frame(table) for table in engine.reads}
+    return {table: frame(table) for table in {CUSTOMER_PROFILE.name, *engine.reads}}
 
 
 # ---- what engines learn
@@ -131,32 +145,68 @@ def _learnt(night: Night, days: Sequence[date]) -> dict[str, dict[date, Model]]:
     first = days[0]
     rows = _known_fits(night, days[-1])
     learning = [engine for engine in night.engines if learns(engine)]
-    # What this night learnt when it ran before is learnt again.
-    before = [row for row in rows if not (row["as_of_date"] == first and row["fitted_through"] < first)]
+    # What this night learnt when it ran before is learnt again, where what it learnt from is still kept.
+    own = [row for row in rows if row["as_of_date"] == first and row["fitted_through"] < first]
+    before = [row for row in rows if row not in own]
     new = [
         row
         for engine in learning
         if not _newest(before, engine, first)
         for row in fitted(night, engine, through=first - ONE_DAY, as_of=first)
+        or [row for row in own if row["engine"] == engine.name]
     ]
-    had_own = len(before) < len(rows)
-    if new or had_own:
+    if new != own:
         _publish_fits(night, first, [*(row for row in before if row["as_of_date"] == first), *new])
     known = [*before, *new]
     return {engine.name: {day: _newest(known, engine, day) for day in days} for engine in learning}
+
+
+def can_learn(night: Night, day: date) -> bool:
+    """Whether every engine that learns has a fit for the night, or can have one."""
+    if night.ledger.published(CUSTOMER_PROFILE.name, day - ONE_DAY, day - ONE_DAY):
+        return True
+    known = _known_fits(night, day)
+    return all(_newest(known, engine, day) for engine in night.engines if learns(engine))
 
 
 def fitted(night: Night, engine: Engine, *, through: date, as_of: date) -> list[dict[str, Any]]:
     """What the engine learns as known on `through`, as rows of mart.engine_models; none where that is not kept."""
     if not night.ledger.published(CUSTOMER_PROFILE.name, through, through):
         return []
-    frames = {table: night.lake.read_days(table, [through]) for table in engine.reads if table == CUSTOMER_PROFILE.name}
+    frames = {CUSTOMER_PROFILE.name: night.lake.read_days(CUSTOMER_PROFILE.name, [through])}
     frames |= {table: night.lake.read(table, known_on=through) for table in engine.reads if table.startswith("core.")}
     with night.progress.step(f"fit {engine.name} through {through}"):
-        told = engine.fit(frames, through)
-        rows = told.collect() if told is not None else []
+        limit = night.settings.engines.seconds_at_most
+        rows = checking.within(night.spark, limit, partial(_learn, engine, frames, through), name=engine.name)
     own = {"as_of_date": as_of, "engine": engine.name, "version": engine.version, "fitted_through": through}
     return [{**row.asDict(), **own} for row in rows]
+
+
+def fit(night: Night, engine: Engine) -> int:
+    """Let the engine learn from what was known on the run's one night, for the nights after it; returns how much.
+
+    Raises Usage for an engine that learns nothing, and Failed where that night's profile is not kept.
+    """
+    day = night.last
+    if not learns(engine):
+        raise Usage(f"The engine {engine.name} learns nothing: its rules are declared.")
+    new = fitted(night, engine, through=day, as_of=day)
+    if not new:
+        kept = night.ledger.kept_days(CUSTOMER_PROFILE.name)
+        nearest = f" The nearest is of {min(kept, key=lambda other: abs(other - day))}." if kept else ""
+        raise Failed(f"{CUSTOMER_PROFILE.name} {day} is not there, or no longer kept, to learn from.{nearest}")
+    others = [
+        row
+        for row in _known_fits(night, day)
+        if row["as_of_date"] == day and (row["engine"], row["fitted_through"]) != (engine.name, day)
+    ]
+    _publish_fits(night, day, [*others, *new])
+    return len(new)
+
+
+def _learn(engine: Engine, frames: Mapping[str, DataFrame], through: date) -> list[Row]:
+    told = engine.fit(frames, through)
+    return told.collect() if told is not None else []
 
 
 def _known_fits(night: Night, day: date) -> list[dict[str, Any]]:

@@ -36,10 +36,12 @@ def side_by_side(spark: SparkSession, work: Iterable[Callable[[], Result]], at_o
             is_over.set()
             raise
 
-    # Spark's own properties go with a thread, and so does which step it is a part of.
-    target: Callable[..., Any] = inheritable_thread_target(spark)(carry_out)
+    def target() -> Callable[..., Any]:
+        # Spark's own properties go with a thread; made anew for each piece, or all would share one set of them.
+        return inheritable_thread_target(spark)(carry_out)
+
     with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="table") as pool:
-        begun = [pool.submit(contextvars.copy_context().run, target, piece) for piece in pieces]
+        begun = [pool.submit(contextvars.copy_context().run, target(), piece) for piece in pieces]
         try:
             errors = [error for each in begun if (error := each.exception()) is not None]
         except BaseException:

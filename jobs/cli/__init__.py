@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("run")(nights.run)
 app.command("plan")(overview.plan)
 app.command("backfill")(nights.backfill)
+app.command("fit")(nights.fit)
 app.command("repair")(nights.repair)
 app.command("land")(nights.land)
 app.command("status")(overview.status)

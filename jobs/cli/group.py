@@ -10,7 +10,7 @@ from jobs.errors import Usage
 
 NOT_BUILT = {
     *("deliver", "export"),
-    *("stop", "resume", "fit", "quarantine", "forget", "report"),
+    *("stop", "resume", "quarantine", "forget", "report"),
 }
 
 

@@ -89,6 +89,29 @@ def land(
     progress.note(f"{source}: {deliveries} deliveries landed for the night of {night}.")
 
 
+def fit(
+    engine: Annotated[str, typer.Argument(help="An engine that runs, such as customer_score.", show_default=False)],
+    through: Annotated[Date, day_option("--through", about="The last date of the data to learn from.")],
+    env: Env = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Let an engine learn anew. What it learns is used on the nights after that date."""
+    settings = conf.load(env)
+    progress = progress_for(quiet=quiet)
+
+    from jobs.engines.base import engines
+    from jobs.night_score import fit as carry_out
+    from jobs.runner import opened
+
+    found = {each.name: each for each in engines(settings)}
+    if engine not in found:
+        raise Usage(f"There is no engine {engine!r} that runs{hint(engine, found)}.")
+    with opened(settings, "fit", through, through, None, progress) as night:
+        learnt = carry_out(night, found[engine])
+    progress.note(f"{engine}: {learnt} parameters learnt through {through}, for the nights after it.")
+
+
 def repair(env: Env = None, quiet: Quiet = False, debug: Debug = False) -> None:
     """Have the next night take the rows that wait, as Sundays do. Only notes it; that night does the work."""
     settings = conf.load(env)

@@ -29,8 +29,9 @@ class Engine(Protocol):
 
     name: as conf names it. version: changes whenever the same input may get another answer. prefix: of the columns
     that rules read, <prefix>_score, <prefix>_band and <prefix>_reasons. bands: the values of its band, lowest first.
-    reads: the tables it is given, of mart.customer_profile and core.* as known on the night, and
-    mart.customer_segments of the night before.
+    reads: the tables it is given beside mart.customer_profile of the night: core.* as known on the night,
+    mart.customer_segments of the night before, and mart.engine_models of an engine that learns.
+    The same customer with the same facts gets the same row, its `values` to the letter.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Engine(Protocol):
     reads: tuple[str, ...]
 
     def fit(self, frames: Mapping[str, DataFrame], through: date) -> DataFrame | None:
-        """What it learns of the tables it reads, as known on `through`: one row is a parameter and its value.
+        """What it learns of the profile and core.* as known on `through`: one row is a parameter and its value.
 
         Columns: data_from date, parameter string, value decimal(18,9). None of an engine that learns nothing.
         """
@@ -50,7 +51,7 @@ class Engine(Protocol):
         """One row is one customer whom it scores on `as_of`; customers it says nothing of have none.
 
         Columns: customer_id, score bigint 0 to 1000, band, values (JSON with sorted keys), reasons array<string>.
-        `frames` has what it reads and, of an engine that learns, its newest fit as mart.engine_models.
+        Of an engine that learns, mart.engine_models is its newest fit from before the night.
         """
         ...
 
@@ -63,6 +64,8 @@ def engines(settings: Settings) -> list[Engine]:
         if name not in found:
             raise Usage(f"[engines] run: no installed package has an engine {name!r} in {GROUP}{hint(name, found)}.")
         engine: Engine = found[name].load()(settings)
+        if engine.name != name or not engine.bands:
+            raise Usage(f"The engine {name} calls itself {engine.name!r} and has {len(engine.bands)} bands.")
         if taken := [other.name for other in made if other.prefix == engine.prefix]:
             raise Usage(f"The engines {taken[0]} and {name} both write {engine.prefix}_score: run one of them.")
         made.append(engine)

@@ -135,4 +135,4 @@ def within(spark: SparkSession, seconds: float, work: Callable[[], Result], *, n
 
 
 def _late(name: str, seconds: float) -> str:
-    return f"{name} took longer than {seconds:g} s and was given up."
+    return f"{name}: given up after {seconds:g} s, which is as long as it may take."

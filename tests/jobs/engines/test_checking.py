@@ -160,7 +160,10 @@ def test_chance_and_looking_at_others_are_found_by_scoring_a_sample_alone(profil
     )
 
 
-def test_other_tables_are_sampled_by_customer_and_else_left_whole(spark: SparkSession, profile: DataFrame) -> None:
+def test_other_tables_are_sampled_by_customer_and_else_left_whole(
+    spark: SparkSession, profile: DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "ONE_IN_AT_LEAST", 4)  # at one in 2 the hash of null would be in by itself
     given: list[Mapping[str, DataFrame]] = []
 
     class Reading(Counting):
@@ -284,7 +287,7 @@ def test_the_result_of_what_is_in_time_is_given_and_nothing_stays(spark: SparkSe
 def test_an_engine_that_hangs_is_given_up(spark: SparkSession, profile: DataFrame, group: Any) -> None:
     threads, began = threading.active_count(), time.monotonic()
     sleepy = Counting(values=SLEEP)
-    with pytest.raises(TimedOut, match=r"^The engine sleepy took longer than 0\.5 s and was given up\.$"):
+    with pytest.raises(TimedOut, match=r"^The engine sleepy: given up after 0\.5 s, "):
         within(spark, 0.5, lambda: said(sleepy, profile), name="The engine sleepy")
     assert time.monotonic() - began < 60
     assert ends_without_jobs(spark)
