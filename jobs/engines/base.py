@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import entry_points
-from typing import Protocol
-
-from pyspark.sql import DataFrame
+from typing import TYPE_CHECKING, Protocol
 
 from conf import Settings
 from conf.errors import hint
@@ -20,6 +18,9 @@ from jobs.rules import RuleColumn
 from jobs.rules.columns import scores
 from schemas.judgement import ENGINE_MODELS
 from schemas.mart import CUSTOMER_PROFILE
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 GROUP = "clm.engines"
 

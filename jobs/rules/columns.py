@@ -185,7 +185,8 @@ def _days_away() -> str:
     low, high = from_position(mask, f"({oldest} + 1)")
 
     def lowest_bit(word: str) -> str:
-        return f"bit_count(({word} & -{word}) - 1)"
+        # By its digits: arithmetic would not fit where the sign's bit is the only one.
+        return f"(length(bin({word})) - length(trim(trailing '0' from bin({word}))))"
 
     return (
         f"case when {recent} = 0 then null "

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from jobs import daily
 from schemas.columns import RAILS
 from schemas.core import CUSTOMER_DAILY, FAMILIES, POSTED
+from schemas.customer_daily import BILL_CATEGORIES
 from tests.jobs.rows import CUSTOMER, PAYMENT, PLAN, ZONE, Row, cells, table_frame
 
 Figures = dict[str, str]
@@ -36,6 +37,7 @@ def figures(frame: DataFrame) -> dict[tuple[str, str, str], Figures]:
 
 YES = {"is_active": "true", "is_transacting": "true"}
 NO = {"is_active": "false", "is_transacting": "false"}
+FAILED = {"failed_count": "1", "failed_last_at": "2026-01-31 10:00:00"}
 OVER_UPI = {"rail_upi_count": "1", "rail_upi_amount_minor": "50000"}
 
 
@@ -60,6 +62,19 @@ CASES: dict[str, tuple[list[Row], Figures]] = {
         )
         for rail in RAILS
     },
+    # A post-paid customer is who pays such a bill, whatever else is recharged.
+    **{
+        f"pays a bill of {category}": (
+            [{"product": "bill_payment", "category": category}, {"category": category, "status": "failed"}],
+            {**YES, **OVER_UPI, **family("bill"), f"{category}_count": "1", **FAILED},
+        )
+        for category in BILL_CATEGORIES
+    },
+    "pays a bill of gas": (
+        [{"product": "bill_payment", "category": "gas"}],
+        {**YES, **OVER_UPI, **family("bill")},
+    ),
+    "recharges a post-paid number": ([{"category": "postpaid"}], {**YES, **OVER_UPI, **family("recharge")}),
     "pays over no rail that was told": ([{"rail": None}], {**YES, **family("recharge")}),
     "pays twice in one family": (
         [

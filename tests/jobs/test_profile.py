@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from jobs import daily, profile
 from jobs.frames import local_frame
 from schemas.core import FAMILIES, POSTED
-from schemas.mart import CUSTOMER_PROFILE, PAID_FAMILIES
+from schemas.mart import CUSTOMER_PROFILE, HABITS, PAID_FAMILIES
 from tests.jobs.rows import CUSTOMER, PAYMENT, PLAN, ZONE, Row, table_frame
 
 BEGIN = date(2026, 1, 1)
@@ -61,6 +61,10 @@ def histories(seed: int) -> list[Row]:
             on = BEGIN + timedelta(days=min(200, begins + chance.choice((0, 1, 30, 62, 63, 64, 119, 127, number))))
             product = chance.choice([product for products in FAMILIES.values() for product in products])
             more = {"product": product, "amount_minor": str(chance.randrange(0, 5000))}
+            more |= {
+                "rail": chance.choice(("upi", "card")),
+                "category": chance.choice(("electricity", "postpaid", "gas")),
+            }
             direction = chance.choice(("debit", "debit", "debit", "credit"))
             outcome = chance.choice(("success", "success", "success", "failed", "pending"))
             told = [("pending", on)] * (chance.random() < 0.3 and outcome != "pending") + [(outcome, on)]
@@ -118,6 +122,9 @@ def expected(rows: Sequence[Row], as_of: date) -> dict[str, dict[str, Any]]:
                     one.dates[family].add(day)
                     one.sums[f"{family}_count"] += 1
                     one.sums[f"{family}_amount_minor"] += amount
+                for habit in habits_of(row):
+                    one.dates[habit].add(day)
+                    one.sums[f"{habit}_count"] += 1
                 if family_of[str(row["product"])] == "transfer":
                     one.largest_transfer_minor = max(amount, one.largest_transfer_minor or 0)
             case "credit", "success":
@@ -131,6 +138,13 @@ def expected(rows: Sequence[Row], as_of: date) -> dict[str, dict[str, Any]]:
             case _:
                 pass
     return {customer: profile_of(customer, one, as_of) for customer, one in told.items()}
+
+
+def habits_of(row: Row) -> list[str]:
+    """Ways of paying that count beside the family."""
+    category = str(row["category"])
+    is_bill = row["product"] == "bill_payment" and category in ("electricity", "postpaid")
+    return [*(["upi"] if row["rail"] == "upi" else []), *([category] if is_bill else [])]
 
 
 def profile_of(customer: str, told: Told, as_of: date) -> dict[str, Any]:
@@ -158,6 +172,8 @@ def profile_of(customer: str, told: Told, as_of: date) -> dict[str, Any]:
             f"{family}_days_0_63": signed(mask & (1 << 64) - 1),
             f"{family}_days_64_127": signed(mask >> 64),
         }
+    for habit in HABITS:
+        row[f"last_{habit}_date"] = max(told.dates[habit], default=None)
     for name in profile.SUMS:
         count = name.replace("amount_minor", "count")
         row[name] = told.sums[name] if told.sums[count] else None

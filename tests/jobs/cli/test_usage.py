@@ -28,7 +28,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("backfill --from 2026-01-02 --to 2026-01-01 --reason forgotten", "--to 2026-01-01 is before --from"),
         ("backfill --from 2026-01-01 --to 2026-01-02", "Missing option '--reason'"),
         ("backfill --from 2026-01-01 --to 2026-01-02 --reason x", "--reason is empty or too short"),
-        ("backfill --from 2026-01-01 --to 2026-01-02 --reason forgotten --until judge", "no stage 'judge'"),
+        ("backfill --from 2026-01-01 --to 2026-01-02 --reason forgotten --until jugde", "did you mean judge?"),
         ("plan --from 2026-01-01 --to 2026-01-02 --table raw.payment", "did you mean raw.payments?"),
         ("plan --from 2026-01-03 --to 2026-01-02", "swap them"),
         ("digest nothing.here --from 2026-01-01 --to 2026-01-02", "There is no table 'nothing.here'"),
@@ -40,8 +40,11 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("simulate --customers 9 --from 2026-01-01 --to 2026-01-01 --out x --feeds cats", "no feed 'cats'"),
         ("simulate --customers 9 --from 2026-01-01 --to 2026-01-01 --out x --late 1.5", "--late"),
         ("stats", "No such command 'stats'"),
-        ("rules check", "`clm rules` is not built yet"),
-        ("explain U1 --date 2026-01-31", "`clm explain` is not built yet"),
+        ("deliver --date 2026-01-31", "`clm deliver` is not built yet"),
+        ("rules chek", "No such command 'chek'"),
+        ("preview segment premium_dormnt", "did you mean premium_dormant?"),
+        ("fit customer_scor --through 2026-01-31", "did you mean customer_score?"),
+        ("backfill --from 2026-01-01 --to 2026-01-02 --reason forgotten --step-from soon", "'soon' is not a date"),
     ],
 )
 def test_a_mistake_is_exit_2_and_a_sentence(
@@ -74,7 +77,7 @@ def test_what_is_not_built_is_not_in_the_help(capsys: pytest.CaptureFixture[str]
     assert main(["--help"]) == 0
     printed = capsys.readouterr().out
     assert "backfill" in printed
-    assert "preview" not in printed
+    assert "quarantine" not in printed
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "--date", "2026-01-01"]])
