@@ -131,12 +131,12 @@ def test_who_comes_back_is_told_from_the_mask(
     assert stages(judged(spark, [row])) == {"x": expected}
 
 
-# What makes somebody premium: ten transfers among thirty payments for three families.
+# What makes somebody premium: twenty transfers among sixty payments for three families.
 PREMIUM: Row = {
-    "transfer_count": 10,
+    "transfer_count": 20,
     "recharge_count": 15,
     "bill_count": 5,
-    "transacting_count": 30,
+    "transacting_count": 60,
     "electricity_count": 2,
     "last_app_date": ago(45),
 }
@@ -150,7 +150,7 @@ def test_the_level_is_the_highest_that_is_earned_and_may_stay(spark: SparkSessio
         of("electric", recharge_count=5, electricity_count=1),  # the automatic upgrade by an electricity bill
         of("postpaid", postpaid_count=1),  # and by a post-paid phone bill
         of("sender", transfer_count=1),
-        of("power", transfer_count=3, transacting_count=12, recharge_count=8, merchant_count=1),
+        of("power", transfer_count=5, transacting_count=20, recharge_count=14, merchant_count=1),
         of("premium", **PREMIUM, **away(89)),  # away for three months all but a day
         of("came_down", **PREMIUM, **away(90)),  # power may be away for four
         of("forgotten", **PREMIUM, **away(119), recharge_amount_minor=1),
