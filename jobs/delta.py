@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
+from jobs.errors import is_sparks
 from jobs.frames import java_class, local_frame
 from schemas.table import PARTITION
+
+EPOCH = date(1970, 1, 1)
+# From so many on, Delta's own query is cheaper than to name them all; and it can pass over files by their statistics.
+MANY_FILES = 500
+# The version of Delta's protocol in which a file is read as it is: no deletion vectors, no renamed columns.
+PLAIN_READER = 1
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,14 @@ class WrittenFiles:
 
     actions: tuple[Any, ...]
     paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PublishedFiles:
+    """The files of days of a table in its newest version, and the table's columns in Spark's own JSON."""
+
+    paths: tuple[str, ...]
+    columns: str
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,9 @@ class DeltaFiles:
         self._option: Any = java_class(spark, "scala.Option")
         self._none: Any = self._option.empty()
         self._delta_log: Any = java_class(spark, "org.apache.spark.sql.delta.DeltaLog")
+        hadoop = self._session.sessionState().newHadoopConf()
+        self._kernel: Any = java_class(spark, "io.delta.kernel.defaults.engine.DefaultEngine").create(hadoop)
+        self._kernel_types: Any = java_class(spark, "io.delta.kernel.internal.types.DataTypeJsonSerDe")
 
     def _scala_seq(self, items: Sequence[Any]) -> Any:
         array = java_class(self.spark, "java.util.ArrayList")()
@@ -65,9 +85,18 @@ class DeltaFiles:
         return bool(java_class(self.spark, "io.delta.tables.DeltaTable").isDeltaTable(self._session, path))
 
     def create(self, path: str, ddl: str, properties: Mapping[str, str]) -> None:
-        """An empty table. By an empty write, since the table builder needs SQL over paths, which is switched off."""
-        empty = local_frame(self.spark, [], ddl)
-        empty.write.format("delta").partitionBy(PARTITION).options(**properties).save(path)
+        """An empty table, by Delta's Kernel: Spark's table builder needs SQL over paths, which is switched off."""
+        schema = StructType.fromDDL(ddl).json()
+        making = java_class(self.spark, "io.delta.kernel.Operation").CREATE_TABLE
+        builder = self._kernel_table(path).createTransactionBuilder(self._kernel, "clm-lake", making)
+        builder = builder.withSchema(self._kernel, self._kernel_types.deserializeStructType(schema))
+        builder = builder.withPartitionColumns(self._kernel, [PARTITION])
+        transaction = builder.withTableProperties(self._kernel, dict(properties)).build(self._kernel)
+        no_files = java_class(self.spark, "io.delta.kernel.utils.CloseableIterable").emptyIterable()
+        transaction.commit(self._kernel, no_files)
+
+    def _kernel_table(self, path: str) -> Any:
+        return java_class(self.spark, "io.delta.kernel.Table").forPath(self._kernel, path)
 
     def columns(self, path: str) -> list[str]:
         """The names of the table's columns as the store has them now."""
@@ -81,6 +110,50 @@ class DeltaFiles:
     def version(self, path: str) -> int:
         """The newest version of the table as the store has it now; -1 where there is none."""
         return int(self._log(path).update(False, self._none, self._none).version())
+
+    def files(self, path: str, first: date | None, last: date) -> PublishedFiles | None:
+        """The files of the days first … last as the store has them now; None where Delta itself has to read them.
+
+        By Delta's Kernel, which reads the log here: Delta for Spark asks it by a query, at each action anew.
+        That is where they are many, or where a path alone does not tell what a file holds.
+        """
+        try:
+            snapshot = self._kernel_table(path).getLatestSnapshot(self._kernel)
+            if snapshot.getProtocol().getMinReaderVersion() > PLAIN_READER:
+                return None
+            scan = snapshot.getScanBuilder().withFilter(self._days(first, last)).build()
+            found = list(islice(self._paths(scan.getScanFiles(self._kernel)), MANY_FILES))
+        except Exception as error:
+            if not is_sparks(error):
+                raise
+            # Delta for Spark says what is wrong, in words that others know.
+            return None
+        if len(found) == MANY_FILES:
+            return None
+        return PublishedFiles(tuple(found), self._kernel_types.serializeDataType(snapshot.getSchema()))
+
+    def _days(self, first: date | None, last: date) -> Any:
+        """The days as Kernel's condition."""
+        column = java_class(self.spark, "io.delta.kernel.expressions.Column")(PARTITION)
+        literal = java_class(self.spark, "io.delta.kernel.expressions.Literal")
+        predicate = java_class(self.spark, "io.delta.kernel.expressions.Predicate")
+        both = java_class(self.spark, "io.delta.kernel.expressions.And")
+
+        def compared(how: str, day: date) -> Any:
+            return predicate(how, column, literal.ofDate((day - EPOCH).days))
+
+        until = compared("<=", last)
+        return until if first is None else both(compared(">=", first), until)
+
+    def _paths(self, batches: Any) -> Iterator[str]:
+        of_file = java_class(self.spark, "io.delta.kernel.internal.InternalScanFileUtils")
+        try:
+            while batches.hasNext():
+                rows = batches.next().getRows()
+                while rows.hasNext():
+                    yield of_file.getAddFileStatus(rows.next()).getPath()
+        finally:
+            batches.close()
 
     def write(self, path: str, frame: DataFrame) -> WrittenFiles:
         """Write `frame` as files of the table without committing them."""

@@ -34,12 +34,12 @@ def java_class(spark: SparkSession, name: str) -> Any:
     return getattr(spark._jvm, name)
 
 
-def local_frame(spark: SparkSession, rows: Iterable[Sequence[Any]], ddl: str) -> DataFrame:
-    """A small frame of rows that are at hand, in the columns of `ddl`.
+def local_frame(spark: SparkSession, rows: Iterable[Sequence[Any]], columns_of: str | StructType) -> DataFrame:
+    """A small frame of rows that are at hand, in these columns: DDL or a schema.
 
     By way of Arrow it is a local relation; from plain lists Spark would start Python workers.
     """
-    schema = StructType.fromDDL(ddl)
+    schema = StructType.fromDDL(columns_of) if isinstance(columns_of, str) else columns_of
     assert isinstance(schema, StructType)
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     arrow = to_arrow_schema(schema, timezone="UTC")

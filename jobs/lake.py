@@ -6,6 +6,7 @@ before they are audited, and become visible in one commit. See docs/adr/0002.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +14,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from conf import Settings
 from expectations.figures import Suite, gather_sql, nothing_gathered
@@ -103,8 +105,7 @@ class Lake:
             return view.build(self.read(view.source, known_on=known_on), known_on)
         if since is not None and self._published_here(name, days_between(since, known_on)):
             return self._own[name].frame.where(F.col(PARTITION).between(F.lit(since), F.lit(known_on)))
-        frame = self.spark.read.format("delta").load(self.path(name))
-        frame = frame.where(F.col(PARTITION) <= F.lit(known_on))
+        frame = self._published(name, since, known_on).where(F.col(PARTITION) <= F.lit(known_on))
         return frame if since is None else frame.where(F.col(PARTITION) >= F.lit(since))
 
     def read_day(self, name: str, day: date) -> DataFrame:
@@ -114,8 +115,22 @@ class Lake:
     def read_days(self, name: str, days: Collection[date]) -> DataFrame:
         frame = self._own[name].frame if self._published_here(name, days) else None
         if frame is None:
-            frame = self.spark.read.format("delta").load(self.path(name))
+            frame = self._published(name, min(days), max(days))
         return frame.where(F.col(PARTITION).isin(sorted(days)))
+
+    def _published(self, name: str, first: date | None, last: date) -> DataFrame:
+        """A table of which the days first … last are wanted, by the names of its files where they are few."""
+        path = self.path(name)
+        files = self._delta.files(path, first, last)
+        if files is None:
+            return self.spark.read.format("delta").load(path)
+        schema = StructType.fromJson(json.loads(files.columns))
+        if not files.paths:
+            return local_frame(self.spark, [], schema)
+        return self._parquet(path, schema, files.paths).select(*schema.names)
+
+    def _parquet(self, path: str, schema: StructType | str, paths: Sequence[str]) -> DataFrame:
+        return self.spark.read.schema(schema).option("basePath", path).parquet(*paths)
 
     def _published_here(self, name: str, days: Collection[date]) -> bool:
         """Did this run publish all of these days? Their files are at hand then, and Delta's log need not be read."""
@@ -172,9 +187,9 @@ class Lake:
         if len(days) > MANY_DAYS and not is_day_by_day:
             # Else every task would write a file into every day.
             frame = frame.hint("rebalance", PARTITION)
-        written = self._delta.write(self.path(table.name), frame)
-        staged = self.spark.read.schema(table.ddl(nullable=True)).option("basePath", self.path(table.name))
-        files = staged.parquet(*written.paths) if written.paths else self._empty(table)
+        path, ddl = self.path(table.name), table.ddl(nullable=True)
+        written = self._delta.write(path, frame)
+        files = self._parquet(path, ddl, written.paths) if written.paths else self._empty(table)
         figures = self._gather(table, files, days, suites, is_empty=not written.paths)
         outside = sorted(set(figures) - set(days))
         if outside:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from jobs.delta import Commit, DeltaFiles, WrittenFiles, local_path
 from jobs.lake import Lake
@@ -147,6 +149,31 @@ def test_days_that_hold_nothing_are_published_without_a_look_for_old_files(table
         written = table.write(note(day))
         commit = table.delta.commit(table.path, written, generations={}, metadata={}, emptied=[day] if replaces else [])
         assert len(table.actions(commit.version, "remove")) == removed
+
+
+def test_the_files_of_days_are_those_of_the_newest_version(table: Notes) -> None:
+    table.publish(note(MON, key=1), note(TUE, key=2), note(WED, key=3))
+    table.publish(note(TUE, key=4))
+    for first, last, keys in ((TUE, TUE, [4]), (None, TUE, [1, 4]), (TUE, WED, [3, 4]), (MON, date.max, [1, 3, 4])):
+        found = table.delta.files(table.path, first, last)
+        assert found is not None
+        named = table.spark.read.option("basePath", table.path).parquet(*found.paths)
+        assert sorted(row["key"] for row in named.collect()) == keys
+        assert StructType.fromJson(json.loads(found.columns)) == table.frame().schema
+    assert table.delta.files(table.path, date(2026, 2, 1), date.max) == replace(found, paths=())
+
+
+def test_delta_reads_what_a_list_of_files_does_not_tell(
+    table: Notes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    table.publish(note(MON, key=1), note(TUE, key=2))
+    monkeypatch.setattr("jobs.delta.MANY_FILES", 2)
+    assert table.delta.files(table.path, None, TUE) is None
+    assert table.delta.files(table.path, TUE, TUE) is not None
+    assert table.delta.files(str(tmp_path / "none"), None, TUE) is None
+    other = str(tmp_path / "other")
+    table.delta.create(other, NOTES.ddl(nullable=True), {"delta.enableDeletionVectors": "true"})
+    assert table.delta.files(other, None, TUE) is None
 
 
 @pytest.mark.slow
