@@ -32,10 +32,11 @@ PLAIN_READER = 1
 
 @dataclass(frozen=True)
 class WrittenFiles:
-    """Parquet files of one table that no reader sees: Delta's AddFile actions, not yet committed."""
+    """Parquet files of one table that no reader sees: Delta's AddFile actions, not yet committed; `size` in bytes."""
 
     actions: tuple[Any, ...]
     paths: tuple[str, ...]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,8 @@ class DeltaFiles:
         """Write `frame` as files of the table without committing them."""
         added = self._transaction(path).writeFiles(frame._jdf)  # pyright: ignore[reportAttributeAccessIssue]
         actions = tuple(added.apply(i) for i in range(added.size()))
-        return WrittenFiles(actions, tuple(f"{path}/{unquote(action.path())}" for action in actions))
+        paths = tuple(f"{path}/{unquote(action.path())}" for action in actions)
+        return WrittenFiles(actions, paths, sum(action.size() for action in actions))
 
     def commit(
         self,

@@ -38,6 +38,8 @@ PROPERTIES = {
 }
 VERSION_PROPERTY = "clm.tableVersion"
 MANY_DAYS = 3
+# Bytes of written files: some hundred thousand keys at the most.
+SMALL = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ class Lake:
         path, ddl = self.path(table.name), table.ddl(nullable=True)
         written = self._delta.write(path, frame)
         files = self._parquet(path, ddl, written.paths) if written.paths else self._empty(table)
-        figures = self._gather(table, files, days, suites, is_empty=not written.paths)
+        figures = self._gather(table, files, days, suites, size=written.size)
         outside = sorted(set(figures) - set(days))
         if outside:
             raise Failed(
@@ -199,21 +201,27 @@ class Lake:
         return Staged(table, generations, written, files, figures, fields)
 
     def _gather(
-        self, table: Table, files: DataFrame, days: Sequence[date], suites: Sequence[Suite], *, is_empty: bool
+        self, table: Table, files: DataFrame, days: Sequence[date], suites: Sequence[Suite], *, size: int
     ) -> dict[date, dict[str, Any]]:
-        """The figures of each day, in one aggregate; and where a key is judged, in a second over the key alone."""
+        """The figures of each day, in one aggregate; of large files in a second one whether a key is there twice."""
         nothing = {**nothing_gathered(suites), DIGEST: "0", "duplicate_keys": 0}
         figures: dict[date, dict[str, Any]] = {day: dict(nothing) for day in days}
-        if is_empty:
+        if not size:
             return figures
         digest = F.sum(hash_of([column.name for column in table.business_columns]).cast("decimal(38,0)"))
-        aggregates = [F.expr(sql) for sql in gather_sql(suites)]
-        for row in files.groupBy(PARTITION).agg(digest.cast("string").alias(DIGEST), *aggregates).collect():
-            gathered = row.asDict()
-            figures.setdefault(gathered.pop(PARTITION), dict(nothing)).update(gathered)
-        for key in {suite.key for suite in suites if suite.key}:
-            distinct = F.count_distinct(hash_of(key))
-            twice = files.groupBy(PARTITION).agg((F.count(F.lit(1)) - distinct).alias("duplicate_keys"))
+        aggregates = [digest.cast("string").alias(DIGEST), *(F.expr(sql) for sql in gather_sql(suites))]
+        rows = F.count(F.lit(1))
+        keys = [hash_of(key) for key in {suite.key for suite in suites if suite.key}]
+        # A set of a day's keys has to fit into memory; counting them distinct does not, and costs as much again.
+        is_small = size < SMALL
+        if is_small:
+            aggregates += [(rows - F.size(F.collect_set(key))).alias("duplicate_keys") for key in keys]
+        gathered = files.groupBy(PARTITION).agg(*aggregates).collect()
+        for row in gathered:
+            found = row.asDict()
+            figures.setdefault(found.pop(PARTITION), dict(nothing)).update(found)
+        for key in [] if is_small else keys:
+            twice = files.groupBy(PARTITION).agg((rows - F.count_distinct(key)).alias("duplicate_keys"))
             for row in twice.collect():
                 figures[row[PARTITION]]["duplicate_keys"] = row["duplicate_keys"]
         return figures

@@ -18,7 +18,12 @@ from jobs.errors import Failed
 
 MINIMUM_JAVA = 17
 # For a few thousand rows: compiling a query takes longer than interpreting it. For more it is many times slower.
-INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+INTERPRETED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # Left unsaid, Spark looks into the environment for it with each value of an aggregate.
+    "spark.sql.types.framework.enabled": "false",
+}
 # And then a second task costs more than it spares, and a plan that is made anew after every shuffle too.
 FEW_ROWS = {
     **INTERPRETED,
@@ -27,6 +32,8 @@ FEW_ROWS = {
     "spark.sql.leafNodeDefaultParallelism": "1",
     "spark.sql.files.minPartitionNum": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
+    # Each file of a day is opened with room for so many rows in each of its columns.
+    "spark.sql.parquet.columnarReaderBatchSize": "256",
 }
 # For a process that is soon over: Java's second compiler would take a third of its time.
 # Left alone, the first would get a cache too small for Spark, and a heap that grows by a full collection each time.

@@ -15,6 +15,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from expectations import derived
 from jobs.errors import Busy, DataRefused, Failed
 from jobs.health import check_health, ensure_writable, refuse_unhealthy
 from jobs.lake import Lake, Staged
@@ -107,6 +108,16 @@ def test_the_digest_is_of_the_business_columns_in_any_order(lake: Lake) -> None:
         note(MON, key=1, says="a"), note(MON, key=1, says="a"), note(MON, key=2, says=None), note(MON, key=3, says="")
     )
     assert len({told, one_value, null_for_empty, swapped, twice}) == 5
+
+
+def test_keys_are_counted_alike_of_few_rows_and_of_many(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [note(MON), note(MON, says="again"), note(MON, key=2), note(TUE)]
+    suites = [derived.suite(NOTES, may_be_empty=True)]
+    few = lake.stage(NOTES, notes(lake.spark, rows), [MON, TUE, WED], suites)
+    monkeypatch.setattr("jobs.lake.SMALL", 0)
+    many = lake.stage(NOTES, notes(lake.spark, rows), [MON, TUE, WED], suites)
+    assert few.figures == many.figures
+    assert {day: few.figures[day]["duplicate_keys"] for day in few.days} == {MON: 1, TUE: 0, WED: 0}
 
 
 def test_what_is_staged_is_read_by_nobody_but_the_audit(lake: Lake) -> None:
