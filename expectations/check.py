@@ -1,7 +1,7 @@
 """The only contact with Great Expectations: judges figures, never rows.
 
-Importing it takes seconds, so it is imported at the first judgement. What cannot be judged is an error of the
-machine (`CheckError`), never a pass.
+Importing it takes seconds, so it is imported at the first judgement, or by `prepare`. What cannot be judged is an
+error of the machine (`CheckError`), never a pass.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ class _Question:
     expectation: str
     type: str
     arguments: dict[str, Any]
+
+
+def prepare() -> None:
+    """Import Great Expectations, which takes seconds, while something else that does is under way."""
+    with ONE_AT_A_TIME:
+        _batch_definition()
 
 
 def judge(suite: Suite, figures: Mapping[str, object]) -> list[Result]:

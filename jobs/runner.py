@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
 from conf import Settings
+from expectations import check
 from jobs import audit, pipeline
 from jobs.calendar import LONGEST_WAIT, days_between, hops, judged_snapshots, snapshot_days, stepped_days
 from jobs.engines.base import Engine, engines, score_columns
@@ -270,6 +272,7 @@ def opened(
         with ledger.lease(run, keep=keep) as lease:
             ledger.pin_lake(settings)
             with progress.step("start Spark"):
+                Thread(target=check.prepare).start()
                 spark = open_session(settings)
             mappings = {source.name: check_mapping(spark, source) for source in settings.sources}
             lake = Lake(spark, settings, ledger, run, lease)
