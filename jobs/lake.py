@@ -81,7 +81,7 @@ class Lake:
         self._delta = DeltaFiles(spark)
         self._own: dict[str, Staged] = {}
         # Days of snapshots that this run published: it may read them again, however old they are.
-        self._published: dict[str, set[date]] = {}
+        self._just_published: dict[str, set[date]] = {}
 
     def path(self, table: str) -> str:
         layer, _, name = table.partition(".")
@@ -260,7 +260,7 @@ class Lake:
                 raise Failed(f"{table.name}: version {commit.version} is not this run's commit. Run `clm doctor`.")
             self._note(table.name, commit)
         self._own[table.name] = staged
-        self._published.setdefault(table.name, set()).update(staged.days)
+        self._just_published.setdefault(table.name, set()).update(staged.days)
 
     def _outlived(self, staged: Staged) -> list[date]:
         """Earlier snapshots that are no longer kept once the staged ones are there."""
@@ -268,7 +268,7 @@ class Lake:
             return []
         kept = self.ledger.kept_days(staged.table.name)
         newest = max([*kept, *staged.days])
-        needed = {*staged.generations, *self._published.get(staged.table.name, ())}
+        needed = {*staged.generations, *self._just_published.get(staged.table.name, ())}
         return [day for day in kept if day not in needed and not is_kept_snapshot(day, newest)]
 
     def _note(self, table: str, commit: Commit) -> None:

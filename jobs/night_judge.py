@@ -13,6 +13,7 @@ from jobs import night_score, segment_status, segments, transitions
 from jobs.engines.base import reads_profile_only
 from jobs.errors import Busy
 from jobs.frames import local_frame, select_contract
+from jobs.lake import Staged
 from jobs.ledger_records import Upstream
 from jobs.membership import known_on
 from jobs.runner import Night
@@ -49,23 +50,33 @@ def _groups(night: Night) -> list[list[date]]:
 
 def _judge(night: Night, days: Sequence[date]) -> None:
     failed = night_score.score(night, days) if night.engines else {}
+    judged, moved = night.side_by_side(
+        [partial(_stage_segments, night, days, failed), partial(_stage_moves, night, days, failed)]
+    )
+    night.publish(judged, _lineage(night, days, {day: judged.digest(day) for day in days}), announced_empty=days)
+    made_from = _made_from(night, (CUSTOMER_SEGMENTS.name, *((SCORES.name,) if night.engines else ())), days)
+    night.publish(moved, made_from, announced_empty=days)
+    why = _failed_segments(night, failed)
+    counted = segment_status.transform(judged.frame, moved.frame, night.book, days=days, failed=why)
+    made_from = _made_from(night, (CUSTOMER_SEGMENTS.name, SEGMENT_TRANSITIONS.name), days)
+
+    def publish_status() -> None:
+        night.publish(night.audited(SEGMENT_STATUS.name, counted, days), made_from)
+
+    night.side_by_side([publish_status, partial(_keep_rules, night, days[0])])
+
+
+def _stage_segments(night: Night, days: Sequence[date], failed: Mapping[str, str]) -> Staged:
+    return night.audited(CUSTOMER_SEGMENTS.name, segments.transform(_judged(night, days, failed)), days)
+
+
+def _stage_moves(night: Night, days: Sequence[date], failed: Mapping[str, str]) -> Staged:
     history = _history(night, days)
-    judged = partial(_judged, night, days, failed)
-    staged = night.audited(CUSTOMER_SEGMENTS.name, segments.transform(judged()), days, is_day_by_day=False)
-    night.publish(staged, _lineage(night, days, {day: staged.digest(day) for day in days}), announced_empty=days)
-    moves = transitions.transform(judged(), night.book, history)
+    moves = transitions.transform(_judged(night, days, failed), night.book, history)
     if night.engines:
         before = _scores_before(night, days)
         moves = moves.unionByName(transitions.of_bands(_scores(night, days), before, history))
-    moved = night.audited(SEGMENT_TRANSITIONS.name, moves, days)
-    made_from = _made_from(night, (CUSTOMER_SEGMENTS.name, *((SCORES.name,) if night.engines else ())), days)
-    night.publish(moved, made_from, announced_empty=days)
-    counted = segment_status.transform(
-        staged.frame, moved.frame, night.book, days=days, failed=_failed_segments(night, failed)
-    )
-    told = night.audited(SEGMENT_STATUS.name, counted, days)
-    night.publish(told, _made_from(night, (CUSTOMER_SEGMENTS.name, SEGMENT_TRANSITIONS.name), days))
-    _keep_rules(night, days[0])
+    return night.audited(SEGMENT_TRANSITIONS.name, moves, days)
 
 
 def _judged(night: Night, days: Sequence[date], failed: Mapping[str, str]) -> DataFrame:

@@ -38,8 +38,13 @@ def _know_customers(night: Night) -> None:
     if has_table(night.settings, DEVICE_DAILY.name):
         _tell_of_devices(night)
     _tell_of_customers(night)
+    digests: dict[date, str] = {}
+    start = night.first
     for since, days in night.hops(CUSTOMER_PROFILE.name):
-        _hop(night, since, days)
+        start = min(start, since + ONE_DAY if since else night.first_night)
+        digests |= _hop(night, since, days)
+    # Once for all snapshots: each is a small table, and a night of many of them is mostly planning.
+    night.side_by_side([partial(_close, night, start, digests), partial(_compare_upgraded, night, digests)])
 
 
 # ---- what the nights told
@@ -105,8 +110,8 @@ def _nights_without_rows(night: Night, feeds: list[str]) -> set[date]:
 # ---- histories
 
 
-def _hop(night: Night, since: date | None, days: Sequence[date]) -> None:
-    """The profiles of `days`, all from the one of `since`, and the windows that closed after it."""
+def _hop(night: Night, since: date | None, days: Sequence[date]) -> dict[date, str]:
+    """Publish the profiles of `days`, all from the one of `since`; returns their digests."""
     start = since + ONE_DAY if since else night.first_night
     previous = night.lake.read_day(CUSTOMER_PROFILE.name, since) if since else None
     told = {day: night.lake.read(CUSTOMER_DAILY.name, known_on=day, since=start) for day in days}
@@ -115,21 +120,21 @@ def _hop(night: Night, since: date | None, days: Sequence[date]) -> None:
     kept = night.digests(CUSTOMER_PROFILE.name, since, since) if since else {}
     from_days = night.digests(CUSTOMER_DAILY.name, start, days[-1]) | kept
     night.publish(staged, {day: [each for then, each in from_days.items() if then <= day] for day in days})
-    _close(night, start, days, {day: staged.digest(day) for day in days})
-    _compare_upgraded(night, days)
+    return {day: staged.digest(day) for day in days}
 
 
-def _compare_upgraded(night: Night, days: Sequence[date]) -> None:
-    """Whether those who moved up to sending money stay longer, as told from the profiles of `days`."""
+def _compare_upgraded(night: Night, digests: Mapping[date, str]) -> None:
+    """Whether those who moved up to sending money stay longer, as told from each profile."""
+    days = sorted(digests)
     profiles = night.lake.read_days(CUSTOMER_PROFILE.name, days)
     told = upgrade_retention.transform(profiles, close_after=night.settings.lake.close_after, days=days)
-    made_from = night.digests(CUSTOMER_PROFILE.name, days[0], days[-1])
     staged = night.audited(UPGRADE_RETENTION.name, told, days)
-    night.publish(staged, {day: [made_from[day]] for day in days})
+    night.publish(staged, {day: [own] for day, own in _profiles(digests).items()})
 
 
-def _close(night: Night, start: date, days: Sequence[date], digests: Mapping[date, str]) -> None:
+def _close(night: Night, start: date, digests: Mapping[date, str]) -> None:
     """The windows that closed from `start` on, each seen from the next profile."""
+    days = sorted(digests)
     closing = [day for day in days_between(start, days[-1]) if day in night.days]
     seen_from = {day: min(each for each in days if each >= day) for day in closing}
     windows = [
@@ -142,5 +147,9 @@ def _close(night: Night, start: date, days: Sequence[date], digests: Mapping[dat
         for day in days
     ]
     closed = night.audited(RETENTION_COHORTS.name, reduce(DataFrame.unionByName, windows), closing)
-    own = {day: Upstream(table=CUSTOMER_PROFILE.name, day=day, digest=digest) for day, digest in digests.items()}
+    own = _profiles(digests)
     night.publish(closed, {each: [own[seen_from[each]]] for each in closing}, announced_empty=closing)
+
+
+def _profiles(digests: Mapping[date, str]) -> dict[date, Upstream]:
+    return {day: Upstream(table=CUSTOMER_PROFILE.name, day=day, digest=digest) for day, digest in digests.items()}

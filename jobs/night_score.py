@@ -34,12 +34,15 @@ def score(night: Night, days: Sequence[date]) -> dict[str, str]:
         if learns(engine) and not all(models[engine.name].values())
     }
     staged = _staged(night, days, models, failed)
-    for engine in night.engines:
-        if engine.name not in failed:
-            scored = staged.frame.where((F.col("engine") == engine.name) & (F.col("as_of_date") == F.lit(days[-1])))
-            if why := _why_it_is_wrong(night, engine, scored, _frames(night, engine, days[-1], models), days[-1]):
-                failed[engine.name] = why
-    if set(failed) & _engines_of(staged):
+    scored = [engine for engine in night.engines if engine.name not in failed]
+
+    def why_it_is_wrong(engine: Engine) -> str | None:
+        rows = staged.frame.where((F.col("engine") == engine.name) & (F.col("as_of_date") == F.lit(days[-1])))
+        return _why_it_is_wrong(night, engine, rows, _frames(night, engine, days[-1], models), days[-1])
+
+    found = night.side_by_side(partial(why_it_is_wrong, engine) for engine in scored)
+    if wrong := {engine.name: why for engine, why in zip(scored, found, strict=True) if why}:
+        failed |= wrong
         staged = _staged(night, days, models, failed)
     for name, why in failed.items():
         night.progress.note(f"the scores of {name} are missing: {why}")
@@ -61,10 +64,6 @@ def _why_it_is_wrong(
     except Exception as error:
         return f"{engine.name} failed with {type(error).__name__} when it was asked about some customers again"
     return "; ".join(faults) or None
-
-
-def _engines_of(staged: Staged) -> set[str]:
-    return {row["engine"] for row in staged.frame.select("engine").distinct().collect()}
 
 
 def _staged(
