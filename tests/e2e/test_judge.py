@@ -28,7 +28,7 @@ from tests.jobs.rows import cells
 from tests.jobs.sources import CUSTOMERS, PAYMENT_COLUMNS, payments
 
 # Longer than snapshots are kept, and no month end among them.
-FIRST, LAST = date(2026, 1, 5), date(2026, 1, 16)
+FIRST, LAST = date(2026, 1, 5), date(2026, 1, 14)
 HEADER = "payment,customer,paid,rupees,product"
 PRODUCTS = payments(
     name="payments",
@@ -49,6 +49,7 @@ excludes = [{{}}]
 RULES = SEGMENT.format(name="recharged", when="recharge_count >= 1") + SEGMENT.format(
     name="calm", when="risk_band = 'low'"
 )
+BASE = '[spark]\nmaster = "local[1]"\nshuffle_partitions = 2\n[engines]\nrun = ["customer_score", "risk"]\n'
 REVIEWED = f'[[backfill]]\nfrom = {FIRST}\nto = {LAST}\nreason = "looked at again"\nasked_by = "a test"\n'
 
 
@@ -77,9 +78,7 @@ def deliver(place: Place) -> None:
 def lake_of(root: Path, rules: str = RULES) -> tuple[Place, Settings]:
     root.mkdir()
     place = Place(root)
-    place.configure(
-        PRODUCTS, CUSTOMERS, base='[spark]\nmaster = "local[1]"\nshuffle_partitions = 2\n', backfills=REVIEWED
-    )
+    place.configure(PRODUCTS, CUSTOMERS, base=BASE, backfills=REVIEWED)
     deliver(place)
     (root / "conf" / "segments").mkdir()
     (root / "conf" / "segments" / "mine.toml").write_text(rules)
@@ -277,6 +276,8 @@ def test_an_engine_that_breaks_its_word_stops_no_night(
     assert "risk" in told["why"]
     members = known_on(lake, LAST).where("array_contains(segments, 'calm')")
     assert cells(members, "customer_id") == [("anna",), ("ben",), ("cleo",)]
+    if broken is Raising:
+        return
     # The next night that goes well takes it up again.
     monkeypatch.undo()
     run_night(settings, LAST, progress=Progress())
@@ -295,14 +296,14 @@ def test_a_faulty_rule_stops_everything_before_it_begins(copy: Place) -> None:
 def test_a_first_step_may_not_leave_a_hole(copy: Place) -> None:
     with pytest.raises(Usage, match="is not one of the nights"):
         backfill(copy.settings(), FIRST, LAST, reason="again", step_from=FIRST - timedelta(days=1), progress=Progress())
-    with pytest.raises(Usage, match="Levels are known since 2026-01-09"):
+    with pytest.raises(Usage, match="Levels are known since 2026-01-07"):
         backfill(copy.settings(), FIRST, LAST, reason="again", step_from=LAST, progress=Progress())
 
 
 def test_a_night_is_not_judged_without_its_profile(copy: Place) -> None:
     for stage in ("land", "conform"):
         run_night(copy.settings(), LAST, stage=stage, progress=Progress())
-    with pytest.raises(Busy, match="run `clm run --date 2026-01-16 --stage know` first"):
+    with pytest.raises(Busy, match="run `clm run --date 2026-01-14 --stage know` first"):
         run_night(copy.settings(), LAST, stage="judge", progress=Progress())
 
 
@@ -317,7 +318,7 @@ def test_why_a_customer_is_where_she_is(spark: SparkSession, stepped: Place) -> 
     assert (told.level.name, told.level.since, told.level.before) == ("sender", date(2026, 1, 12), "postpaid")
     assert [(each.text, each.is_met, dict(each.values)) for each in told.level.conditions] == [
         ("transfer_count >= 1", True, {"transfer_count": 1}),
-        ("days_since_active < 150", True, {"days_since_active": 4}),
+        ("days_since_active < 150", True, {"days_since_active": 2}),
     ]
     assert {each.name: each.is_in for each in told.segments} == {"calm": True, "recharged": True}
     assert [score.engine for score in told.scores] == ["customer_score", "risk"]
