@@ -68,6 +68,8 @@ class DeltaFiles:
         self._delta_log: Any = java_class(spark, "org.apache.spark.sql.delta.DeltaLog")
         hadoop = self._session.sessionState().newHadoopConf()
         self._kernel: Any = java_class(spark, "io.delta.kernel.defaults.engine.DefaultEngine").create(hadoop)
+        self._scan_file: Any = java_class(spark, "io.delta.kernel.internal.InternalScanFileUtils")
+        self._action: Any = java_class(spark, "org.apache.spark.sql.delta.actions.Action")
         self._kernel_types: Any = java_class(spark, "io.delta.kernel.internal.types.DataTypeJsonSerDe")
 
     def _scala_seq(self, items: Sequence[Any]) -> Any:
@@ -119,19 +121,29 @@ class DeltaFiles:
         That is where they are many, or where a path alone does not tell what a file holds.
         """
         try:
-            snapshot = self._kernel_table(path).getLatestSnapshot(self._kernel)
-            if snapshot.getProtocol().getMinReaderVersion() > PLAIN_READER:
-                return None
-            scan = snapshot.getScanBuilder().withFilter(self._days(first, last)).build()
-            found = list(islice(self._paths(scan.getScanFiles(self._kernel)), MANY_FILES))
+            snapshot = self._snapshot(path)
+            found = self._scanned(snapshot, first, last)
         except Exception as error:
             if not is_sparks(error):
                 raise
             # Delta for Spark says what is wrong, in words that others know.
             return None
-        if len(found) == MANY_FILES:
+        if found is None:
             return None
-        return PublishedFiles(tuple(found), self._kernel_types.serializeDataType(snapshot.getSchema()))
+        paths = tuple(self._scan_file.getAddFileStatus(row).getPath() for row in found)
+        return PublishedFiles(paths, self._kernel_types.serializeDataType(snapshot.getSchema()))
+
+    def _snapshot(self, path: str) -> Any:
+        return self._kernel_table(path).getLatestSnapshot(self._kernel)
+
+    def _scanned(self, snapshot: Any, first: date | None, last: date) -> list[Any] | None:
+        """Kernel's rows of the files of these days; None where they are many or no plain files."""
+        if snapshot.getProtocol().getMinReaderVersion() > PLAIN_READER:
+            return None
+        batches = snapshot.getScanBuilder().withFilter(self._days(first, last)).build().getScanFiles(self._kernel)
+        found = list(islice(_rows(batches), MANY_FILES))
+        batches.close()
+        return found if len(found) < MANY_FILES else None
 
     def _days(self, first: date | None, last: date) -> Any:
         """The days as Kernel's condition."""
@@ -145,16 +157,6 @@ class DeltaFiles:
 
         until = compared("<=", last)
         return until if first is None else both(compared(">=", first), until)
-
-    def _paths(self, batches: Any) -> Iterator[str]:
-        of_file = java_class(self.spark, "io.delta.kernel.internal.InternalScanFileUtils")
-        try:
-            while batches.hasNext():
-                rows = batches.next().getRows()
-                while rows.hasNext():
-                    yield of_file.getAddFileStatus(rows.next()).getPath()
-        finally:
-            batches.close()
 
     def write(self, path: str, frame: DataFrame) -> WrittenFiles:
         """Write `frame` as files of the table without committing them."""
@@ -178,7 +180,7 @@ class DeltaFiles:
         table's lock. `generations` become SetTransaction entries.
         """
         transaction = self._transaction(path)
-        removed = self._old_files(transaction, emptied) if emptied else []
+        removed = self._old_files(path, transaction, emptied) if emptied else []
         set_transaction = java_class(self.spark, "org.apache.spark.sql.delta.actions.SetTransaction")
         at = self._option.apply(1)
         transactions = [set_transaction(tag, generation, at) for tag, generation in generations.items()]
@@ -187,11 +189,35 @@ class DeltaFiles:
         )
         return self.read_commit(path, version)
 
-    def _old_files(self, transaction: Any, days: Collection[date]) -> list[Any]:
+    def _old_files(self, path: str, transaction: Any, days: Collection[date]) -> list[Any]:
+        """What takes all files of these days out of the table."""
         listed = ", ".join(f"DATE'{day}'" for day in days)
         condition = self._session.sessionState().sqlParser().parseExpression(f"{PARTITION} in ({listed})")
-        old = transaction.filterFiles(self._scala_seq([condition]), False)
-        return [old.apply(i).remove() for i in range(old.size())]
+        conditions = self._scala_seq([condition])
+        snapshot = self._snapshot(path)
+        found = self._scanned(snapshot, min(days), max(days))
+        if found is None or snapshot.getVersion() != transaction.readVersion():
+            old = transaction.filterFiles(conditions, False)
+            return [old.apply(i).remove() for i in range(old.size())]
+        # As filterFiles does: a commit that touches these days meanwhile is a conflict.
+        transaction.trackReadPredicates(conditions, False, True)
+        added = (self._added(row) for row in found)
+        return [
+            self._action.fromJson(json.dumps({"add": add})).remove()
+            for add in added
+            if date.fromisoformat(add["partitionValues"][PARTITION]) in days
+        ]
+
+    def _added(self, row: Any) -> dict[str, Any]:
+        """The entry of the log that added the file of one of Kernel's rows, but for what its removal leaves out."""
+        file = row.getStruct(self._scan_file.ADD_FILE_ORDINAL)
+        return {
+            "path": file.getString(0),
+            "partitionValues": dict(self._scan_file.getPartitionValues(row)),
+            "size": self._scan_file.getAddFileStatus(row).getSize(),
+            "modificationTime": 0,
+            "dataChange": True,
+        }
 
     def _write_of(self, metadata: Mapping[str, Any]) -> Any:
         """Delta's name for what this commit does: an overwrite of days, with our own words in it."""
@@ -214,6 +240,13 @@ class DeltaFiles:
 
     def lock(self, path: str) -> TableLock:
         return TableLock(self.spark, path)
+
+
+def _rows(batches: Any) -> Iterator[Any]:
+    while batches.hasNext():
+        rows = batches.next().getRows()
+        while rows.hasNext():
+            yield rows.next()
 
 
 class TableLock:

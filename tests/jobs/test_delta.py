@@ -163,6 +163,16 @@ def test_the_files_of_days_are_those_of_the_newest_version(table: Notes) -> None
     assert table.delta.files(table.path, date(2026, 2, 1), date.max) == replace(found, paths=())
 
 
+@pytest.mark.parametrize("many", [1, 500])
+def test_the_files_of_a_day_leave_whoever_names_them(table: Notes, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+    monkeypatch.setattr("jobs.delta.MANY_FILES", many)
+    old = table.publish(note(MON, key=1), note(TUE, key=2), note(WED, key=3))
+    new = table.commit(table.write(note(MON, key=4)), MON, WED)
+    assert table.rows() == [(MON, 4), (TUE, 2)]
+    added = {add["path"] for add in table.actions(old.version, "add") if "2026-01-27" not in add["path"]}
+    assert {remove["path"] for remove in table.actions(new.version, "remove")} == added
+
+
 def test_delta_reads_what_a_list_of_files_does_not_tell(
     table: Notes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
