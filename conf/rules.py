@@ -54,7 +54,8 @@ class LevelSettings(Frozen):
     """The stages of life, first match first; and the ladder, lowest level first."""
 
     lifecycle: tuple[Stage, ...] = Field(min_length=1)
-    level: tuple[Rung, ...] = Field(min_length=1)
+    # Each is a bit of an INT.
+    level: tuple[Rung, ...] = Field(min_length=1, max_length=30)
 
 
 class Segment(Placed):

@@ -51,9 +51,11 @@ def stepped_days(
 ) -> list[date]:
     """The nights of a range that are judged one after the other; `history`: the first and last that have been.
 
-    All of them where the history begins before the range; else from `step_from` on, by default the last seven days, or
-    from where the history begins within the range.
+    All of them where the history begins before the range, none where it begins after it; else from `step_from` on, by
+    default the last seven days, or from where the history begins within the range.
     """
+    if history and last < history[0]:
+        return []
     if history and history[0] < first:
         return days_between(first, last)
     start = step_from or min(last - timedelta(days=KEPT_DAYS - 1), history[0] if history else date.max)

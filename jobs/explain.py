@@ -18,6 +18,7 @@ from jobs.membership import known_on
 from jobs.rules.book import RuleBook
 from jobs.rules.columns import read
 from jobs.rules.language import Predicate
+from jobs.segments import SCORE_TYPES
 from schemas.judgement import CUSTOMER_SEGMENTS, SCORES, SEGMENT_TRANSITIONS
 from schemas.mart import CUSTOMER_PROFILE
 
@@ -173,8 +174,8 @@ def rule_rows(
             scores = of(lake.read_day(SCORES.name, day)).where(F.col("engine") == F.lit(engine.name))
             rows = rows.join(scores.selectExpr("customer_id", *names), "customer_id", "left")
         else:
-            types = {"score": "bigint", "band": "string", "reasons": "array<string>"}
-            rows = rows.selectExpr("*", *(f"cast(null as {t}) as {engine.prefix}_{what}" for what, t in types.items()))
+            nothing = (f"cast(null as {t}) as {engine.prefix}_{what}" for what, t in SCORE_TYPES.items())
+            rows = rows.selectExpr("*", *nothing)
     return rows
 
 

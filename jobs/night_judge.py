@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from functools import partial
+from functools import partial, reduce
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from jobs import night_score, segment_status, segments, transitions
-from jobs.engines.base import reads_profile_only
+from jobs.engines.base import reads_profile_only, score_columns
 from jobs.errors import Busy
 from jobs.frames import local_frame, select_contract
 from jobs.lake import Staged
@@ -32,6 +33,9 @@ ONE_DAY = timedelta(days=1)
 
 def run(night: Night) -> None:
     """Score and judge the nights that are stepped; several at once where no engine asks for the night before."""
+    if not night.steps:
+        night.progress.note("nights before the first whose levels are known are not judged")
+        return
     _refuse_missing_profiles(night)
     for days in _groups(night):
         _judge(night, days)
@@ -56,7 +60,7 @@ def _judge(night: Night, days: Sequence[date]) -> None:
     night.publish(judged, _lineage(night, days, {day: judged.digest(day) for day in days}), announced_empty=days)
     made_from = _made_from(night, (CUSTOMER_SEGMENTS.name, *((SCORES.name,) if night.engines else ())), days)
     night.publish(moved, made_from, announced_empty=days)
-    why = _failed_segments(night, failed)
+    why = _failed_rules(night, failed)
     counted = segment_status.transform(judged.frame, moved.frame, night.book, days=days, failed=why)
     made_from = _made_from(night, (CUSTOMER_SEGMENTS.name, SEGMENT_TRANSITIONS.name), days)
 
@@ -74,8 +78,8 @@ def _stage_moves(night: Night, days: Sequence[date], failed: Mapping[str, str]) 
     history = _history(night, days)
     moves = transitions.transform(_judged(night, days, failed), night.book, history)
     if night.engines:
-        before = _scores_before(night, days)
-        moves = moves.unionByName(transitions.of_bands(_scores(night, days), before, history))
+        before, new = _scores_before(night, days[0])
+        moves = moves.unionByName(transitions.of_bands(_scores(night, days), before, first=days[0], new=new))
     return night.audited(SEGMENT_TRANSITIONS.name, moves, days)
 
 
@@ -88,7 +92,7 @@ def _judged(night: Night, days: Sequence[date], failed: Mapping[str, str]) -> Da
         _before(night, days[0]),
         night.book,
         engines=[engine for engine in night.engines if engine.name not in failed],
-        failed=_failed_segments(night, failed),
+        failed=_failed_rules(night, failed),
     )
 
 
@@ -96,11 +100,18 @@ def _scores(night: Night, days: Sequence[date]) -> DataFrame:
     return night.lake.read_days(SCORES.name, days)
 
 
-def _scores_before(night: Night, days: Sequence[date]) -> DataFrame | None:
-    yesterday = days[0] - ONE_DAY
-    if not night.ledger.published(SCORES.name, yesterday, yesterday):
-        return None
-    return night.lake.read_day(SCORES.name, yesterday)
+def _scores_before(night: Night, day: date) -> tuple[DataFrame | None, set[str]]:
+    """Each engine's scores of the newest night before the day that has any of it and is kept; and who has none."""
+    missing = {engine.name for engine in night.engines}
+    kept = [] if night.starts_with(day) else night.ledger.kept_days(SCORES.name, date.min, day - ONE_DAY)
+    found: list[DataFrame] = []
+    while kept and missing:
+        scores = night.lake.read_day(SCORES.name, kept.pop())
+        there = {row["engine"] for row in scores.select("engine").distinct().collect()} & missing
+        if there:
+            found.append(scores.where(F.col("engine").isin(*sorted(there))))
+        missing -= there
+    return (reduce(DataFrame.unionByName, found) if found else None), missing
 
 
 def _before(night: Night, day: date) -> DataFrame | None:
@@ -110,14 +121,13 @@ def _before(night: Night, day: date) -> DataFrame | None:
     return known_on(night.lake, day - ONE_DAY)
 
 
-def _failed_segments(night: Night, failed: Mapping[str, str]) -> dict[str, str]:
-    """Segment → why: those that read what an engine could not say."""
-    prefixes = {engine.prefix: failed[engine.name] for engine in night.engines if engine.name in failed}
+def _failed_rules(night: Night, failed: Mapping[str, str]) -> dict[Key, str]:
+    """Rule → why: those that read what an engine could not say."""
     return {
-        rule.name: why
-        for rule in night.book.segments
-        for prefix, why in prefixes.items()
-        if {f"{prefix}_{what}" for what in ("score", "band", "reasons")} & set(rule.predicate.columns)
+        key: failed[engine.name]
+        for key, names in night.book.evidence.items()
+        for engine in night.engines
+        if engine.name in failed and score_columns([engine]).keys() & set(names)
     }
 
 

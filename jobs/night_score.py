@@ -48,7 +48,7 @@ def score(night: Night, days: Sequence[date]) -> dict[str, str]:
         night.progress.note(f"the scores of {name} are missing: {why}")
     night.judge_and_refuse(staged)
     profiles = night.digests(CUSTOMER_PROFILE.name, days[0], days[-1])
-    night.publish(staged, {day: [profiles[day]] for day in days if day in profiles})
+    night.publish(staged, {day: [profiles[day], *_fits_used(night, models, day)] for day in days})
     return failed
 
 
@@ -66,15 +66,25 @@ def _why_it_is_wrong(
     return "; ".join(faults) or None
 
 
+def _fits_used(night: Night, models: Mapping[str, Mapping[date, Model]], day: date) -> list[Upstream]:
+    """The nights whose fits the engines used on the day."""
+    learnt_on = {row[0] for of_engine in models.values() for row in of_engine[day]}
+    return [each for on in sorted(learnt_on) for each in night.digests(ENGINE_MODELS.name, on, on).values()]
+
+
 def _staged(
     night: Night, days: Sequence[date], models: Mapping[str, Mapping[date, Model]], failed: dict[str, str]
 ) -> Staged:
     """The scores of all engines that have not failed; one that fails now is added to `failed`."""
     limit = night.settings.engines.seconds_at_most
     while True:
-        scored = {
-            engine.name: _scored(night, engine, days, models) for engine in night.engines if engine.name not in failed
-        }
+        scored: dict[str, DataFrame] = {}
+        for engine in night.engines:
+            if engine.name not in failed:
+                try:
+                    scored[engine.name] = _scored(night, engine, days, models)
+                except Exception as error:
+                    failed[engine.name] = f"{engine.name} failed with {type(error).__name__}"
         nothing = local_frame(night.spark, [], SCORES.ddl(nullable=True))
         frame = reduce(DataFrame.unionByName, scored.values(), nothing)
         try:
@@ -151,13 +161,23 @@ def _learnt(night: Night, days: Sequence[date]) -> dict[str, dict[date, Model]]:
         row
         for engine in learning
         if not _newest(before, engine, first)
-        for row in fitted(night, engine, through=first - ONE_DAY, as_of=first)
-        or [row for row in own if row["engine"] == engine.name]
+        for row in _fitted_or_nothing(night, engine, first) or [row for row in own if row["engine"] == engine.name]
     ]
     if new != own:
         _publish_fits(night, first, [*(row for row in before if row["as_of_date"] == first), *new])
     known = [*before, *new]
     return {engine.name: {day: _newest(known, engine, day) for day in days} for engine in learning}
+
+
+def _fitted_or_nothing(night: Night, engine: Engine, day: date) -> list[dict[str, Any]]:
+    """What the engine learns for the night; an engine that fails at it stops no night."""
+    try:
+        return fitted(night, engine, through=day - ONE_DAY, as_of=day)
+    except Exception as error:
+        if isinstance(error, ClmError) and not isinstance(error, checking.TimedOut):
+            raise
+        night.progress.note(f"{engine.name} failed with {type(error).__name__} when it should learn")
+        return []
 
 
 def can_learn(night: Night, day: date) -> bool:

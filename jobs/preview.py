@@ -100,8 +100,10 @@ def _overlap(members: DataFrame, rule: Rule) -> dict[str, int]:
 
 
 def _sample(members: DataFrame, rule: Rule) -> list[dict[str, Any]]:
-    """A few members, always the same ones of a day; of an id only its end is shown."""
+    """A few members, always the same ones of a day; of a long id its end is shown."""
     columns = rule.predicate.columns
     chosen = members.orderBy(F.expr("xxhash64(customer_id)")).limit(SAMPLE)
-    rows = chosen.selectExpr("concat('•••', right(customer_id, 2)) as customer", *columns).collect()
+    rows = chosen.selectExpr(
+        "concat('•••', if(length(customer_id) < 6, '', right(customer_id, 2))) as customer", *columns
+    ).collect()
     return [row.asDict() for row in rows]

@@ -32,7 +32,7 @@ from jobs.side_by_side import side_by_side
 from jobs.tokens import TokenMaker, token_maker
 from schemas.core import CUSTOMER_DAILY, POSTED
 from schemas.feeds import FEEDS
-from schemas.judgement import CUSTOMER_SEGMENTS
+from schemas.judgement import CUSTOMER_SEGMENTS, SEGMENT_STATUS, SEGMENT_TRANSITIONS
 from schemas.mart import CUSTOMER_PROFILE, RETENTION_COHORTS
 from schemas.ops import DELIVERIES as ACCOUNTS
 
@@ -330,7 +330,8 @@ def _refuse_out_of_order(night: Night, wanted: Sequence[str]) -> None:
     # What is new to a lake, a source or a table of its own, has no yesterday; what every lake has is not new.
     has_accounts = bool(night.ledger.published(ACCOUNTS.name, yesterday, yesterday))
     if STEPPED in wanted and night.history and night.history[0] < night.first:
-        _refuse_missing(night, CUSTOMER_SEGMENTS.name, yesterday)
+        for table in (CUSTOMER_SEGMENTS, SEGMENT_TRANSITIONS, SEGMENT_STATUS):
+            _refuse_missing(night, table.name, yesterday)
     for job in jobs:
         for table in job.writes:
             may_be_new = job.stage == "land" or (
@@ -356,6 +357,8 @@ def _refuse_holes(night: Night) -> None:
     begins, history = night.step_from, night.history
     if begins is None:
         return
+    if history and night.last < history[0]:
+        raise Usage(f"Levels are known since {history[0]}, and nights before it have none: leave --step-from out.")
     if not night.first <= begins <= night.last:
         raise Usage(f"--step-from {begins} is not one of the nights {night.first} to {night.last}.")
     if history and begins > max(history[0], night.first):
@@ -379,7 +382,8 @@ def _refuse_forgotten_sources(night: Night) -> None:
 
 
 def _refuse_missing(night: Night, table: str, day: date) -> None:
-    if night.ledger.published(table, day, day):
+    # A snapshot that is no longer kept is made again from the one before it and what was told since.
+    if night.ledger.published(table, day, day, with_dropped=True):
         return
     days = night.ledger.days(table)
     start = days[1] + timedelta(days=1) if days and days[1] < day else day
@@ -431,5 +435,9 @@ def _published_before_the_end(night: Night) -> set[str]:
             }
             if not set(days) <= theirs:
                 return done
+        profiles = set(night.ledger.kept_days(CUSTOMER_PROFILE.name, night.first, night.last))
+        if stage == "know" and not judged_snapshots(night.steps, night.days) <= profiles:
+            # The run that did not end would have stepped fewer nights.
+            return done
         done.add(stage)
     return done

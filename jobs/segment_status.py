@@ -16,11 +16,16 @@ KEY = ["as_of_date", "kind", "name"]
 
 
 def transform(
-    segments: DataFrame, transitions: DataFrame, book: RuleBook, *, days: Sequence[date], failed: Mapping[str, str]
+    segments: DataFrame,
+    transitions: DataFrame,
+    book: RuleBook,
+    *,
+    days: Sequence[date],
+    failed: Mapping[tuple[str, str], str],
 ) -> DataFrame:
     """One row is one stage, level or segment on one of `days`; nobody in it is 0, a rule that `failed` has null.
 
-    `segments` and `transitions` are of the same days; `failed`: segment → why.
+    `segments` and `transitions` are of the same days; `failed`: rule, by kind and name → why.
     """
     held = "struct('lifecycle' as kind, lifecycle as name), struct('level' as kind, level as name)"
     members = segments.selectExpr(
@@ -35,7 +40,7 @@ def transform(
     rules = local_frame(
         segments.sparkSession,
         [
-            (day, kind, name, version, failed.get(name) if kind == "segment" else None)
+            (day, kind, name, version, failed.get((kind, name if kind == "segment" else kind)))
             for day in days
             for kind, name, version in _rules(book, day)
         ],

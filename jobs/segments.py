@@ -16,6 +16,7 @@ from jobs.rules import columns
 from jobs.rules.book import Rule, RuleBook
 from schemas.judgement import CUSTOMER_SEGMENTS
 
+SCORE_TYPES = {"score": "bigint", "band": "string", "reasons": "array<string>"}
 OF_CUSTOMER = "partition by customer_id order by as_of_date"
 
 
@@ -26,12 +27,12 @@ def judged(
     book: RuleBook,
     *,
     engines: Sequence[Engine] = (),
-    failed: Collection[str] = (),
+    failed: Collection[tuple[str, str]] = (),
 ) -> DataFrame:
     """One row is one customer on one night: the facts that rules read, and what follows from them.
 
     `profile` and `scores` are of the nights to judge, `before` the segments of the night before the first of them;
-    None where there is none. Segments that `failed` keep the members that they had before. Beside the columns of
+    None where there is none. Rules that `failed`, by kind and name, decide as the night before. Beside the columns of
     mart.customer_segments: the facts by name, and `previous`, the same three of the night before, null where there is
     none. One shuffle, by customer.
     """
@@ -50,7 +51,7 @@ def judged(
     rows = rows.repartition("customer_id").selectExpr(
         "*",
         *(f"max({name}) over (partition by customer_id, as_of_date) as told_{name}" for name in of_scores - missing),
-        *(f"cast(null as {_spark_type(book, name)}) as told_{name}" for name in missing),
+        *(f"cast(null as {SCORE_TYPES[name.rpartition('_')[2]]}) as told_{name}" for name in missing),
         *([] if before is not None else _nothing_held()),
     )
     rows = rows.where("is_told or held_level is not null")
@@ -103,10 +104,6 @@ def _told_by(scores: DataFrame, engines: Sequence[Engine], wanted: set[str]) -> 
     return scores.selectExpr("customer_id", "as_of_date", *told)
 
 
-def _spark_type(book: RuleBook, score: str) -> str:
-    return {"score": "bigint", "band": "string", "reasons": "array<string>"}[score.rpartition("_")[2]]
-
-
 def _nothing_held() -> tuple[str, ...]:
     return (
         "cast(null as string) as held_lifecycle",
@@ -115,7 +112,7 @@ def _nothing_held() -> tuple[str, ...]:
     )
 
 
-def _steps(book: RuleBook, failed: Collection[str]) -> tuple[Mapping[str, str], ...]:
+def _steps(book: RuleBook, failed: Collection[tuple[str, str]]) -> tuple[Mapping[str, str], ...]:
     """Each step's new columns, as SQL; those of the night before the first pass through."""
     names = _names(book)
     kept = " | ".join(f"if({rung.stay.spark}, {1 << rank}, 0)" for rank, rung in enumerate(book.levels))
@@ -123,9 +120,17 @@ def _steps(book: RuleBook, failed: Collection[str]) -> tuple[Mapping[str, str], 
     decided = _highest("(night.earned | (night.kept & shiftleft(1, rank)))")
     holds = f"aggregate(nights, 0, (rank, night) -> coalesce(night.held_rank, {decided}))"
     segments = ", ".join(f"if({_is_member(rule, failed)}, '{rule.name}', null)" for rule in book.segments)
+    held = "struct(held_lifecycle as lifecycle, held_level as level, held_segments as segments)"
+    whole = f"over ({OF_CUSTOMER} rows between unbounded preceding and unbounded following)"
+
+    def decided_by(rule: str, sql: str) -> str:
+        """What the rule says; where it failed what was said the night before, of newcomers still what it says."""
+        return f"coalesce(carried.{rule}, {sql})" if (rule, rule) in failed else sql
+
     return (
+        {"carried": f"first(if(held_level is null, null, {held}), true) {whole}" if failed else "null"},
         {
-            "lifecycle": f"coalesce(held_lifecycle, {stage_of(book)})",
+            "lifecycle": f"coalesce(held_lifecycle, {decided_by('lifecycle', stage_of(book))})",
             "earned": _earned(book),
             "kept": kept,
             # A level that there is no more is held by nobody.
@@ -134,19 +139,15 @@ def _steps(book: RuleBook, failed: Collection[str]) -> tuple[Mapping[str, str], 
         {
             "nights": f"collect_list(struct(earned, kept, cast(held_rank as int) as held_rank)) over ({OF_CUSTOMER} "
             "rows between unbounded preceding and current row)",
-            "carried": f"first(held_segments, true) over ({OF_CUSTOMER} rows between unbounded preceding and "
-            "unbounded following)"
-            if failed
-            else "null",
         },
-        {"level": f"coalesce(held_level, element_at({names}, {holds} + 1))"},
+        {"level": f"coalesce(held_level, {decided_by('level', f'element_at({names}, {holds} + 1)')})"},
         {"segments": f"coalesce(held_segments, cast(array_compact(array({segments})) as array<string>))"},
         {"previous": f"lag(struct(lifecycle, level, segments)) over ({OF_CUSTOMER})"},
     )
 
 
-def _is_member(rule: Rule, failed: Collection[str]) -> str:
-    if rule.name in failed:
-        return f"array_contains(carried, '{rule.name}')"
+def _is_member(rule: Rule, failed: Collection[tuple[str, str]]) -> str:
+    if ("segment", rule.name) in failed:
+        return f"array_contains(carried.segments, '{rule.name}')"
     since = f"as_of_date >= date'{rule.effective_from}' and " if rule.effective_from else ""
     return since + rule.predicate.spark

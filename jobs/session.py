@@ -103,6 +103,8 @@ def open_session(settings: Settings) -> SparkSession:
         "spark.sql.icu.caseMappings.enabled": "false",
         # A path in a rule or a mapping must never become a table.
         "spark.sql.runSQLOnFiles": "false",
+        # Nor may a text in one become what the environment holds: Spark would put it in place of ${env:…}.
+        "spark.sql.variable.substitute": "false",
         # Else every Column remembers the line of Python that made it, which costs seconds a night.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         "spark.sql.dataFrameQueryContext.enabled": "false",

@@ -83,8 +83,9 @@ def _of_ledger(
     publication = published[table].get(day)
     if publication is None and job.mode == "rare" and day in published[CUSTOMER_SEGMENTS.name]:
         return "published", "nothing new of it that night"
-    if publication is None and job.mode == "step" and day < min(published[table], default=date.min):
-        return "published", f"levels are known since {min(published[table])}"
+    known_since = min(published[CUSTOMER_SEGMENTS.name], default=date.min)
+    if publication is None and job.mode in ("step", "rare") and day < known_since:
+        return "published", f"levels are known since {known_since}"
     if publication is None and day < first_nights(published).get(table, date.min):
         return "published", "the source is newer than this night"
     if publication is None:

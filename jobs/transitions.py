@@ -49,19 +49,23 @@ def transform(judged: DataFrame, book: RuleBook, history: History) -> DataFrame:
     return select_contract(told, SEGMENT_TRANSITIONS)
 
 
-def of_bands(scores: DataFrame, before: DataFrame | None, history: History) -> DataFrame:
-    """One row is one customer whose band of one engine is another than the night before.
+def of_bands(scores: DataFrame, before: DataFrame | None, *, first: date, new: Collection[str] = ()) -> DataFrame:
+    """One row is one customer whose band of one engine is another than before.
 
-    `scores` are of the nights, `before` of the night before the first of them.
+    `scores` are of the nights from `first` on, `before` of each engine the newest there is from before them; of `new`
+    ones there is none, so that `first` is their start.
     """
     rows = scores.selectExpr("*", "true as is_told")
     if before is not None:
         rows = rows.unionByName(before.selectExpr("*", "false as is_told"))
     before_it = "lag({}) over (partition by customer_id, engine order by as_of_date)"
     rows = rows.selectExpr(
-        "*", f"{before_it.format('band')} as from_value", f"{before_it.format('version')} as old_version"
+        "*",
+        f"{before_it.format('band')} as from_value",
+        f"{before_it.format('version')} as old_version",
     )
-    is_start = f"as_of_date = date'{history.start}'" if history.start else "false"
+    is_new = f"engine in ({', '.join(map(literal, sorted(new)))})" if new else "false"
+    is_start = f"{is_new} and as_of_date = date'{first}'"
     told = rows.where("is_told and not (from_value <=> band)").selectExpr(
         "as_of_date",
         "customer_id",
@@ -88,7 +92,7 @@ def _moves(book: RuleBook) -> str:
 
     stage = move("lifecycle", "'lifecycle'", "previous.lifecycle", "lifecycle", "'entered'")
     direction = (
-        "case when previous.level is null then 'entered' "
+        f"case when coalesce(array_position({levels}, previous.level), 0) = 0 then 'entered' "
         f"when array_position({levels}, level) > array_position({levels}, previous.level) then 'upgraded' "
         "else 'downgraded' end"
     )
@@ -127,7 +131,7 @@ def _shown(book: RuleBook) -> str:
         json = (
             f"cast({name} as string)"
             if is_plain
-            else f"regexp_extract(to_json(struct({name} as v)), '^.{{5}}(.*).$', 1)"
+            else f"regexp_extract(to_json(struct({name} as v)), '(?s)^.{{5}}(.*).$', 1)"
         )
         shown += [literal(name), f"if({name} is null, 'null', {json})"]
     return f"map({', '.join(shown)})" if shown else "cast(map() as map<string, string>)"

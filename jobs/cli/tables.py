@@ -13,6 +13,7 @@ from jobs.cli.options import Debug, Env, MaybeAsOf, Quiet, ledger_of
 from jobs.errors import Failed, Usage
 from jobs.progress import progress_for
 from schemas import CATALOGUE
+from schemas.judgement import CUSTOMER_SEGMENTS
 
 SHOWN = 20
 
@@ -62,7 +63,10 @@ def table(
     day = date or (last.day if last else None)
     if last is None or day is None:
         raise Failed(f"Nothing of {source} is published yet: run `clm run --date …` first.")
-    if not ledger.published(source, day, day):
+    # How customers were judged is told for any night, from the nearest snapshot and the moves since.
+    judged = ledger.days(name) if name == CUSTOMER_SEGMENTS.name else None
+    is_told = judged is not None and judged[0] <= day <= judged[1]
+    if not is_told and not ledger.published(source, day, day):
         if ledger.published(source, day, day, with_dropped=True):
             nearest = min(ledger.kept_days(source), key=lambda kept: abs(kept - day))
             raise Failed(
@@ -74,6 +78,7 @@ def table(
     from jobs.cli import showing
     from jobs.expressions import check_condition
     from jobs.lake import Lake
+    from jobs.membership import known_on
     from jobs.session import open_session
 
     with progress_for(quiet=quiet).step("start Spark"):
@@ -82,7 +87,8 @@ def table(
         check_condition(spark, where, showing.open_columns(declared), showing.masked_columns(declared))
     lake = Lake(spark, settings, ledger)
     is_one_day = night or (declared.kind == "snapshot" and not view)
-    rows = lake.read_day(name, day) if is_one_day else lake.read(name, known_on=day)
+    read = lake.read_day(name, day) if is_one_day else lake.read(name, known_on=day)
+    rows = known_on(lake, day) if is_told else read
     if limit is None and not (as_csv or as_json):
         limit = SHOWN
     rows = showing.transform(rows, declared, where=where, limit=limit)

@@ -21,7 +21,7 @@ NO_REASONS = "cast(array() as array<string>)"
 class RiskEngine:
     """The sum of the points of the rules that a customer meets; a high score is bad.
 
-    Made of the lake's settings; raises DataRefused naming every faulty rule.
+    Made of the lake's settings; what is wrong with its rules is said with all other rules of the lake.
     """
 
     name = "risk"
@@ -29,10 +29,8 @@ class RiskEngine:
     reads: tuple[str, ...] = (CUSTOMER_PROFILE.name,)
 
     def __init__(self, settings: Settings) -> None:
-        faults: list[str] = []
-        self._rules = compile_risks(settings, faults)
-        if faults:
-            raise DataRefused("\n".join(faults))
+        self._faults: list[str] = []
+        self._rules = compile_risks(settings, self._faults)
         self._points = {risk.name: risk.points for risk in settings.risk.risk}
         self._facts = facts(zone=settings.lake.zone)
         self._bands = sorted(settings.risk.bands.items(), key=lambda band: band[1])
@@ -51,6 +49,8 @@ class RiskEngine:
         values: the facts that the rules met read, null where the customer has none. reasons: these rules by name, in
         the order of conf.
         """
+        if self._faults:
+            raise DataRefused("\n".join(self._faults))
         read_here = {name for rule in self._rules for name in rule.predicate.columns}
         known = frames[CUSTOMER_PROFILE.name].selectExpr("customer_id", *read(self._facts, read_here))
         judged = known.selectExpr("*", *(f"{rule.predicate.spark} as met_{rule.name}" for rule in self._rules))

@@ -2,7 +2,7 @@
 
 Nothing of a rule's text reaches an engine. It is parsed, each node is looked up in a list of what is allowed, and the
 SQL that Spark (and the oracle's DuckDB) gets is written anew from what was understood. The language is only what both
-answer alike (tests/jobs/test_rule_language.py has a case for each function and operator, with its null arms):
+answer alike (tests/jobs/rules/test_language.py has a case for each function and operator, with its null arms):
 
 - whole numbers are BIGINT and fractions DOUBLE; a result that does not fit, or a division by zero, is null
 - `least` and `greatest` pass over nulls; texts are compared byte by byte

@@ -13,7 +13,7 @@ from conf.errors import hint
 from jobs.errors import DataRefused
 from jobs.rules.columns import facts, judged
 from jobs.rules.language import Layer, Predicate, RuleColumn, RuleFault, Type, version_of
-from jobs.rules.predicates import check
+from jobs.rules.predicates import check, never_falls
 
 EVERYONE = "true"
 DECIDED = ("lifecycle", "level", "segments")
@@ -165,11 +165,12 @@ def _rungs(rungs: Sequence[Rung], layer: Layer, faults: list[str]) -> Iterator[L
     for rung in rungs:
         enter = _checked(rung, "enter", rung.enter, layer, faults)
         stay = _checked(rung, "stay", rung.stay, layer, faults)
-        falling = [name for name in (enter.columns if enter else ()) if not layer.columns[name].is_lifetime]
-        if falling:
+        if enter and not never_falls(rung.enter, layer):
+            falling = [name for name in enter.columns if not layer.columns[name].is_lifetime]
+            what = f"reads {falling[0]}, which may fall again" if falling else "may be left again"
             faults.append(
-                f"{rung.location}: {rung.name}: enter reads {falling[0]}, which may fall again; a level is earned by "
-                "what never falls, such as recharge_count. How long ago something was belongs into stay."
+                f"{rung.location}: {rung.name}: enter {what}; a level is earned when something that never falls "
+                "reaches a number, as in recharge_count >= 3. How long ago something was belongs into stay."
             )
         if enter and stay:
             yield Level(rung.name, rung.about, rung.location, enter, stay)
@@ -215,3 +216,7 @@ def _example_faults(rule: Any, layer: Layer) -> Iterator[str]:
                     yield f"{key} {number}: there is no column {name}{hint(name, layer.columns)}"
                 elif type(value) not in (float, int) if column.is_fraction else type(value) is not TYPES[column.type]:
                     yield f"{key} {number}: {name} is {column.type.value}, not {value!r}"
+                elif column.accepted and value not in column.accepted:
+                    yield f"{key} {number}: {name} is never {value!r}{hint(str(value), column.accepted)}"
+                elif isinstance(value, int) and abs(value) >= 2**63:
+                    yield f"{key} {number}: {name} is a number of at most 18 digits"

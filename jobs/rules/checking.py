@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
@@ -14,19 +15,35 @@ from sqlglot.expressions.core import Expression
 from conf.errors import hint
 from jobs.rules.language import FUNCTIONS, IN_SEGMENT, Layer, RuleFault, Type
 from jobs.rules.parsing import ALLOWED, COMPARISONS, IGNORED, flattened, named, shown, told
-from jobs.rules.writing import Checked, as_fraction, double, fraction, from_zero, in_brackets, is_not_zero, whole
+from jobs.rules.writing import (
+    Checked,
+    as_fraction,
+    double,
+    fraction,
+    from_zero,
+    in_brackets,
+    is_not_zero,
+    smallest,
+    whole,
+)
 
 AMOUNTS = (Type.NUMBER, Type.MONEY)
 ORDERED = (*AMOUNTS, Type.TEXT, Type.DATE)
 # Numbers of so many digits are the same in every engine, as whole numbers and as fractions.
 MOST_DIGITS = 15
+# Unicode's categories of control and format characters and of line separators.
+HIDDEN = ("Cc", "Cf", "Co", "Cn", "Zl", "Zp")
 
 
 class Checker:
-    """Checks one rule against its layer. `known`: columns that are not null wherever the node decides anything."""
+    """Checks one rule against its layer. `known`: columns that are not null wherever the node decides anything.
+
+    `unsaid`: what was negated though it may be null, in sentences; what stands around it may still say what then.
+    """
 
     def __init__(self, layer: Layer) -> None:
         self._layer = layer
+        self.unsaid: list[str] = []
 
     def check(self, node: Expression, known: frozenset[str]) -> Checked:
         kind = type(node)
@@ -84,8 +101,9 @@ class Checker:
     def _literal(self, node: Expression, known: frozenset[str]) -> Checked:
         text = node.name
         if node.args["is_string"]:
-            if re.search(r"['\"\\\x00-\x1f]", text):
-                raise RuleFault("has a text with a quotation mark, a backslash or a control character")
+            # Others than letters, marks, numbers, signs and blanks hide what a text says from whoever reviews it.
+            if re.search(r"['\"\\]|\$\{", text) or any(unicodedata.category(c) in HIDDEN for c in text):
+                raise RuleFault("has a text with a quotation mark, a backslash, ${ or a character that does not show")
             return Checked(exp.Literal.string(text), Type.TEXT)
         if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or len(text.replace(".", "")) > MOST_DIGITS:
             raise RuleFault(f"has the number {text[:20]}; write numbers of at most {MOST_DIGITS} digits, such as 0.25")
@@ -96,6 +114,8 @@ class Checker:
         if not (to.is_type("date") and isinstance(literal, exp.Literal) and literal.is_string):
             raise RuleFault("has a cast, which is not in the language; a date is written date '2026-01-31'")
         try:
+            if not re.fullmatch(r"\d{4}-\d\d-\d\d", literal.name):
+                raise ValueError
             day = date.fromisoformat(literal.name)
         except ValueError:
             raise RuleFault(f"has the date {literal.name!r}; write it as date '2026-01-31'") from None
@@ -147,14 +167,14 @@ class Checker:
         return self._negated(self._condition(node.this, known), node)
 
     def _negated(self, checked: Checked, node: Expression) -> Checked:
-        """Not `checked`: what is null would silently be left out."""
+        """Not `checked`: what is null would silently be left out, unless it is said what then."""
         if checked.is_nullable:
             names = ", ".join(sorted({c.name for c in node.find_all(exp.Column) if self._may_be_null(c.name)}))
-            raise RuleFault(
+            self.unsaid.append(
                 f"has {shown(node)}, which says nothing of rows without {names or 'a value'}: "
                 "say what then, with coalesce(…, …) or … is null or …"
             )
-        return Checked(exp.Not(this=in_brackets(checked.tree)), Type.YES_NO)
+        return Checked(exp.Not(this=in_brackets(checked.tree)), Type.YES_NO, checked.is_nullable)
 
     def _may_be_null(self, name: str) -> bool:
         column = self._layer.columns.get(name)
@@ -163,11 +183,14 @@ class Checker:
     def _is(self, node: Expression, known: frozenset[str]) -> Checked:
         if not isinstance(node.expression, exp.Null):
             raise RuleFault(f"has {shown(node)}; after is stands only null or not null")
+        before = len(self.unsaid)
         tested = self.check(node.this, known)
+        del self.unsaid[before:]
         return Checked(exp.Is(this=in_brackets(tested.tree), expression=exp.null()), Type.YES_NO)
 
     def _compared(self, node: Expression, known: frozenset[str]) -> Checked:
         left, right = self._alike([node.this, node.expression], known, node)
+        self._refuse_unknown_values([node.this, node.expression])
         is_equality = isinstance(node, exp.EQ | exp.NEQ)
         if left.type is Type.TEXTS or (left.type is Type.YES_NO and not is_equality):
             raise RuleFault(f"has {shown(node)}, and {left.type.value} cannot be compared so")
@@ -188,12 +211,15 @@ class Checker:
         return Checked(tree, Type.YES_NO, any(each.is_nullable for each in (value, low, high)))
 
     def _in(self, node: Expression, known: frozenset[str]) -> Checked:
+        if not node.expressions:
+            raise RuleFault(f"has {shown(node)}; in the brackets after in stands at least one value")
         for item in node.expressions:
             # -5 is a number with a sign before it.
             bare = item.this if isinstance(item, exp.Neg) else item
             if not (isinstance(bare, exp.Literal | exp.Cast) or self._is_money(bare)):
                 raise RuleFault(f"has {shown(node)}; in the brackets after in stand only values")
         value, *items = self._alike([node.this, *node.expressions], known, node)
+        self._refuse_unknown_values([node.this, *node.expressions])
         if value.type not in ORDERED:
             raise RuleFault(f"has {shown(node)}, and {value.type.value} cannot be looked up so")
         tree = exp.In(this=in_brackets(value.tree), expressions=[item.tree for item in items])
@@ -220,16 +246,25 @@ class Checker:
 
     def _case(self, node: Expression, known: frozenset[str]) -> Checked:
         subject = node.this
-        arms: list[Expression] = node.args["ifs"]
+        # It is written once for each arm: of something longer, in itself, the SQL would grow without end.
+        if subject is not None and not isinstance(subject, exp.Column):
+            raise RuleFault(f"has {shown(node)}; after case stands a column or when")
         conditions: list[Expression] = []
-        for arm in arms:
+        told_values: list[Checked] = []
+        for arm in node.args["ifs"]:
             if subject is None:
                 conditions.append(self._condition(arm.this, known).tree)
+                own = told(arm.this, exp.And, is_null=False)
             else:
                 left, right = self._alike([subject, arm.this], known, node)
+                self._refuse_unknown_values([subject, arm.this])
                 conditions.append(exp.EQ(this=in_brackets(left.tree), expression=in_brackets(right.tree)))
-        default = node.args.get("default") or exp.null()
-        values = self._alike([*(arm.args["true"] for arm in arms), default], known, node, or_null=True)
+                own = frozenset({subject.name})
+            told_values.append(self.check(arm.args["true"], known | own))
+            # What an arm takes on itself the later ones need not speak of.
+            known |= told(arm.this, exp.Or, is_null=True) if subject is None else frozenset()
+        told_values.append(self.check(node.args.get("default") or exp.null(), known))
+        values = self._of_one_type(told_values, node, or_null=True)
         tree = exp.Case(
             ifs=[
                 exp.If(this=condition, true=value.tree)
@@ -287,13 +322,17 @@ class Checker:
 
     def _absolute(self, node: Expression, known: frozenset[str]) -> Checked:
         amount = self._amount(node.this, known)
-        tree = exp.Greatest(this=amount.tree.copy(), expressions=[from_zero(amount)], ignore_nulls=True)
-        return replace(amount, tree=tree)
+        # The smallest whole number has no counterpart: like all that does not fit it is null.
+        fits = amount.tree if amount.is_fraction else exp.Nullif(this=amount.tree, expression=smallest())
+        return replace(amount, tree=exp.Abs(this=fits))
 
     # ---- of several
 
     def _coalesce(self, node: Expression, known: frozenset[str]) -> Checked:
+        before = len(self.unsaid)
         values = self._alike([node.this, *node.expressions], known, node)
+        if not all(value.is_nullable for value in values):
+            del self.unsaid[before:]
         tree = exp.Coalesce(this=values[0].tree, expressions=[value.tree for value in values[1:]])
         return replace(values[0], tree=tree, is_nullable=all(value.is_nullable for value in values))
 
@@ -308,7 +347,9 @@ class Checker:
         self, nodes: Sequence[Expression], known: frozenset[str], whole: Expression, *, or_null: bool = False
     ) -> list[Checked]:
         """The nodes checked, all of one type; numbers become fractions where one of them is."""
-        checked = [self.check(node, known) for node in nodes]
+        return self._of_one_type([self.check(node, known) for node in nodes], whole, or_null=or_null)
+
+    def _of_one_type(self, checked: Sequence[Checked], whole: Expression, *, or_null: bool) -> list[Checked]:
         types = [each.type for each in checked if not (or_null and each.type is Type.NOTHING)]
         if Type.NOTHING in types:
             raise RuleFault(f"has {shown(whole)}; null is asked for by is null")
@@ -320,7 +361,6 @@ class Checker:
             if {types[0], others[0]} == set(AMOUNTS):
                 said += f"; write money as {self._layer.money}(5000)"
             raise RuleFault(said)
-        self._refuse_unknown_values(nodes)
         is_fraction = any(each.is_fraction for each in checked)
         return [as_fraction(each, is_fraction and each.type in AMOUNTS) for each in checked]
 

@@ -20,6 +20,8 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 LONGEST = 2000
 MOST_TOKENS = 400
+DEEPEST = 25
+TOO_DEEP = "is nested too deeply; split it, or join by and, or"
 
 # What a node of the parse tree may hold; anything else in it is something that this language does not have.
 ALLOWED: dict[type[Expression], set[str]] = {
@@ -91,13 +93,29 @@ def parse(text: str, money: str) -> Expression:
             ):
                 raise RuleFault(f"has the function {name}(); the language has {', '.join(FUNCTIONS)}")
         trees = sqlglot.parse(text, read="spark")
-    except (SqlglotError, RecursionError) as error:
+    except SqlglotError as error:
         raise RuleFault(f"is not a condition{_where(error)}") from None
+    except RecursionError:
+        raise RuleFault(TOO_DEEP) from None
     if len(trees) != 1 or trees[0] is None:
         raise RuleFault("should be one condition")
     tree = trees[0]
     assert isinstance(tree, Expression)
+    if _depth(tree) > DEEPEST:
+        raise RuleFault(TOO_DEEP)
     return tree
+
+
+def _depth(tree: Expression) -> int:
+    """How deep the tree is; what and, or join stands side by side, however many there are."""
+    deepest, found = 0, [(tree, 1)]
+    while found:
+        node, depth = found.pop()
+        deepest = max(deepest, depth)
+        for child in node.iter_expressions():
+            is_joined = isinstance(node, exp.Connector) and isinstance(child, type(node))
+            found.append((child, depth if is_joined else depth + 1))
+    return deepest
 
 
 def _where(error: Exception) -> str:

@@ -16,17 +16,37 @@ from jobs.rules.writing import Checked, duckdb_sql, in_brackets, spark_sql
 def check(text: str, layer: Layer) -> Predicate:
     """The predicate in `text`; raises RuleFault. Needs no engine, and nothing of it is run."""
     tree = parse(text, layer.money)
-    try:
-        checked = Checker(layer).check(tree, frozenset())
-    except RecursionError:
-        raise RuleFault("is nested too deeply; split it") from None
+    checker = Checker(layer)
+    checked = checker.check(tree, frozenset())
     if checked.type is not Type.YES_NO:
         raise RuleFault(f"is {checked.type.value} and should be a condition, such as recharge_count >= 3")
+    if checker.unsaid:
+        raise RuleFault(checker.unsaid[0])
     conjuncts = list(flattened(tree, exp.And)) if isinstance(tree, exp.And) else []
     # A part is told by itself, with what the other parts make sure of.
     known = told(tree, exp.And, is_null=False)
     parts = tuple(_predicate(part, Checker(layer).check(part, known)) for part in conjuncts)
     return replace(_predicate(tree, checked), parts=parts)
+
+
+def never_falls(text: str, layer: Layer) -> bool:
+    """Whether who once meets the checked condition meets it for ever: lifetime columns that reach some number."""
+
+    def reaches(one: Expression) -> bool:
+        node = one.unnest()
+        if isinstance(node, exp.And | exp.Or):
+            return reaches(node.this) and reaches(node.expression)
+        if isinstance(node, exp.GTE | exp.GT):
+            return grows(node.this) and not list(node.expression.find_all(exp.Column))
+        return isinstance(node, exp.Boolean) and bool(node.this)
+
+    def grows(one: Expression) -> bool:
+        node = one.unnest()
+        if isinstance(node, exp.Add):
+            return grows(node.this) and grows(node.expression)
+        return isinstance(node, exp.Column) and layer.columns[node.name].is_lifetime
+
+    return reaches(parse(text, layer.money))
 
 
 def _predicate(tree: Expression, checked: Checked) -> Predicate:

@@ -56,6 +56,10 @@ def from_zero(amount: Checked) -> Expression:
     return exp.Paren(this=exp.Sub(this=zero, expression=in_brackets(amount.tree)))
 
 
+def smallest() -> Expression:
+    return exp.cast(exp.Literal.string(str(-(2**63))), "bigint")
+
+
 def bare(tree: Expression) -> Expression:
     while isinstance(tree, exp.Cast | exp.Paren):
         tree = tree.this

@@ -152,6 +152,10 @@ def test_a_night_whose_snapshot_is_gone_is_told_from_the_moves(
     kept = lake.ledger.kept_days("mart.customer_segments")
     assert kept == days(LAST - timedelta(days=6))
     assert {day: cells(known_on(lake, day)) for day in days()} == expected
+    # An old night can be made again all the same, from what the moves tell of the night before it.
+    middle = FIRST + timedelta(days=2)
+    run_night(place.settings(), middle, progress=Progress())
+    assert cells(known_on(lake, middle)) == expected[middle]
 
 
 def test_the_moves_say_why(spark: SparkSession, stepped: Place) -> None:
@@ -260,7 +264,14 @@ class Raising(Broken):
         return rows.selectExpr("customer_id", "1 div (score - score) as score", "band", "values", "reasons")
 
 
-@pytest.mark.parametrize("broken", [Broken, Raising])
+class Misspelt(Broken):
+    """An engine that cannot even begin."""
+
+    def score(self, frames: Any, as_of: date) -> DataFrame:
+        return frames["mart.custmer_profile"]
+
+
+@pytest.mark.parametrize("broken", [Broken, Raising, Misspelt])
 def test_an_engine_that_breaks_its_word_stops_no_night(
     spark: SparkSession, copy: Place, monkeypatch: pytest.MonkeyPatch, broken: type
 ) -> None:
@@ -276,7 +287,7 @@ def test_an_engine_that_breaks_its_word_stops_no_night(
     assert "risk" in told["why"]
     members = known_on(lake, LAST).where("array_contains(segments, 'calm')")
     assert cells(members, "customer_id") == [("anna",), ("ben",), ("cleo",)]
-    if broken is Raising:
+    if broken is not Broken:
         return
     # The next night that goes well takes it up again.
     monkeypatch.undo()
@@ -298,6 +309,15 @@ def test_a_first_step_may_not_leave_a_hole(copy: Place) -> None:
         backfill(copy.settings(), FIRST, LAST, reason="again", step_from=FIRST - timedelta(days=1), progress=Progress())
     with pytest.raises(Usage, match="Levels are known since 2026-01-07"):
         backfill(copy.settings(), FIRST, LAST, reason="again", step_from=LAST, progress=Progress())
+
+
+def test_nights_before_the_first_that_was_judged_have_no_levels(copy: Place) -> None:
+    ledger = Ledger.open(copy.settings().ledger_url)
+    before = ledger.days("mart.customer_segments")
+    run_night(copy.settings(), FIRST, progress=Progress())
+    assert ledger.days("mart.customer_segments") == before
+    with pytest.raises(Usage, match="nights before it have none"):
+        backfill(copy.settings(), FIRST, FIRST, reason="again", step_from=FIRST, progress=Progress())
 
 
 def test_a_night_is_not_judged_without_its_profile(copy: Place) -> None:
@@ -335,6 +355,6 @@ def test_whom_a_segment_would_have(spark: SparkSession, stepped: Place) -> None:
     assert (told.customers, told.members, told.entering, told.leaving) == (3, 3, 1, 0)
     assert told.levels == {"recharge": 2, "sender": 1}
     assert told.overlap == {"calm": 3}
-    assert {member["customer"] for member in told.sample} == {"•••na", "•••en", "•••eo"}
+    assert {member["customer"] for member in told.sample} == {"•••"}
     early = preview(reader(spark, settings), book, found, rule, FIRST)
     assert (early.members, early.entering) == (1, None)

@@ -112,8 +112,6 @@ def test_what_reads_a_stale_day_is_made_again_with_it(settings: Settings, ledger
             2,
             "mart.customer_profile is made again; folded from the snapshot of 2026-01-01",
         ),
-        ("mart.engine_models", 1, 2, "mart.customer_profile is made again"),
-        ("mart.scores", 1, 2, "mart.customer_profile is made again"),
         ("mart.customer_segments", 1, 2, "mart.customer_profile is made again"),
         ("mart.segment_transitions", 1, 2, "mart.customer_profile is made again"),
         ("mart.segment_status", 1, 2, "mart.customer_segments is made again"),

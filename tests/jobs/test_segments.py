@@ -252,7 +252,7 @@ def test_the_values_that_decided_are_the_evidence(spark: SparkSession) -> None:
     assert evidence["low_end_phone"] == '{"device_ram_mb":2048}'
     assert evidence["upi_user"] == '{"days_since_upi":3}'
     assert json.loads(evidence["lifecycle"]) == {
-        "days_away_before_return": 128,
+        "days_away_before_return": 20,
         "days_since_active": 0,
         "days_since_first": 365,
     }
@@ -298,7 +298,7 @@ def test_a_rule_that_is_gone_leaves_its_members_with_its_last_version(spark: Spa
 def test_a_segment_whose_engine_failed_keeps_its_members(spark: SparkSession) -> None:
     rows = [of("in"), of("out")]
     before = [{"customer_id": "in", "segments": "risky"}, {"customer_id": "out"}]
-    frame = judged(spark, rows, before, failed={"risky": "risk failed"})
+    frame = judged(spark, rows, before, failed={("segment", "risky"): "risk failed"})
     told = {row["customer_id"]: row["segments"] for row in frame.collect()}
     assert told == {"in": ["risky"], "out": []}
     assert moves(frame, History(start=None, versions=BOOK.versions)) == []
@@ -384,10 +384,10 @@ def test_the_status_counts_members_and_moves(spark: SparkSession) -> None:
         {"customer_id": "b", "lifecycle": "at_risk", "level": "premium"},
         {"customer_id": "c", "segments": "risky"},
     ]
-    frame = judged(spark, rows, before, failed={"risky": "risk failed"}).localCheckpoint()
+    frame = judged(spark, rows, before, failed={("segment", "risky"): "risk failed"}).localCheckpoint()
     moved = transitions.transform(frame, BOOK, History(start=None, versions=BOOK.versions))
     told = segment_status.transform(
-        segments.transform(frame), moved, BOOK, days=[NIGHT], failed={"risky": "risk failed"}
+        segments.transform(frame), moved, BOOK, days=[NIGHT], failed={("segment", "risky"): "risk failed"}
     )
     found = {row[0]: row[1:] for row in cells(told, "name", "kind", "members", "entered", "left", "state", "why")}
     assert len(found) + 1 == len(BOOK.lifecycle) + len(BOOK.levels) + len(BOOK.segments)  # sender is a level too
@@ -407,7 +407,7 @@ def test_a_band_that_changes_is_a_move(spark: SparkSession) -> None:
 
     before = scored(NIGHT - ONE_DAY, ("same", "low", "1"), ("worse", "low", "1"), ("edited", "low", "0"))
     now = scored(NIGHT, ("same", "low", "1"), ("worse", "high", "1"), ("edited", "high", "1"), ("new", "low", "1"))
-    told = transitions.of_bands(now, before, History(start=None))
+    told = transitions.of_bands(now, before, first=NIGHT)
     columns = ("customer_id", "name", "from_value", "to_value", "cause", "evidence")
     assert cells(told, *columns) == [
         ("edited", "risk", "low", "high", "rule_edit", '{"a":1}'),
@@ -415,3 +415,32 @@ def test_a_band_that_changes_is_a_move(spark: SparkSession) -> None:
         ("worse", "risk", "low", "high", "customer", '{"a":1}'),
     ]
     assert set(told.columns) == set(SEGMENT_TRANSITIONS.column_names)
+
+
+def test_the_first_bands_of_an_engine_are_its_start(spark: SparkSession) -> None:
+    rows = [(NIGHT + n * ONE_DAY, "x", "risk", "1", 1, band, "{}", []) for n, band in enumerate(("low", "high"))]
+    told = transitions.of_bands(local_frame(spark, rows, SCORES.ddl(nullable=True)), None, first=NIGHT, new=["risk"])
+    assert cells(told, "from_value", "to_value", "cause") == [(None, "low", "start"), ("low", "high", "customer")]
+
+
+def test_a_level_that_reads_a_failed_engine_stays_what_it_was(spark: SparkSession) -> None:
+    rows = [of("held", transfer_count=1), of("new", transfer_count=1)]
+    before = [{"customer_id": "held", "level": "recharge", "lifecycle": "at_risk"}]
+    frame = judged(spark, rows, before, failed={("level", "level"): "risk failed"})
+    # Of whom nothing is known the rule says what it can without the engine.
+    assert stages(frame, "level") == {"held": "recharge", "new": "sender"}
+    assert stages(frame) == {"held": "active", "new": "active"}
+
+
+def test_a_level_that_there_is_no_more_is_no_rung_to_come_up_from(spark: SparkSession) -> None:
+    frame = judged(spark, [of("x", transfer_count=1)], [{"customer_id": "x", "level": "platinum"}])
+    told = moves(frame, History(start=None, versions=BOOK.versions), "kind", "from_value", "to_value", "move")
+    assert ("level", "platinum", "sender", "entered") in told
+
+
+def test_evidence_holds_texts_with_line_separators(spark: SparkSession) -> None:
+    book = book_of({"name": "branded", "when": "device_brand is not null"})
+    row = of("x", device_brand="a\u2028b\u0085c")
+    told = transitions.transform(judged(spark, [row], book=book), book, History(start=NIGHT)).where("kind = 'segment'")
+    [moved] = told.collect()
+    assert json.loads(moved["evidence"]) == {"device_brand": "a\u2028b\u0085c"}

@@ -69,6 +69,16 @@ BAD = {
     "recharge_count > 99999999999999999999": "numbers of at most 15 digits",
     "first_product like 'a' escape '!'": "not in the language",
     "recharge_count between symmetric 9 and 1": "symmetric",
+    "recharge_count in ()": "at least one value",
+    "first_product = '${env:HOME}'": "a backslash, ${ or a character that does not show",
+    "first_product = '\u202eabc'": "a character that does not show",
+    "date '2026-W05-6' is null": "write it as date '2026-01-31'",
+    "abs(" * 14 + "recharge_count" + ")" * 14 + " = 1" + " + 1" * 99: "is nested too deeply",
+    "recharge_count" + " + 1" * 60 + " = 1": "is nested too deeply",
+    "not " * 190 + "true": "is nested too deeply",
+    "- " * 100 + "recharge_count = 1": "is nested too deeply",
+    "(" * 60 + "true" + ")" * 60: "is nested too deeply",
+    "case coalesce(recharge_count, 1) when 1 then true else false end": "after case stands a column",
     "cast(recharge_count as string) = '1'": "the function cast()",
     "recharge_count::string = '1'": "not in the language",
     "recharge_count in (" + "1," * 250 + "1)": "more than 400 words",
@@ -112,6 +122,8 @@ def test_a_rule_needs_examples_both_ways() -> None:
         ({"recharge_count": 1.5}, "recharge_count is a number, not 1.5"),
         ({"recharge_count": True}, "recharge_count is a number, not True"),
         ({"level": 3}, "level is a text, not 3"),
+        ({"level": "sendr"}, "level is never 'sendr'; did you mean sender?"),
+        ({"recharge_count": 10**30}, "recharge_count is a number of at most 18 digits"),
     ],
 )
 def test_examples_are_of_the_columns_and_their_types(example: dict[str, Any], said: str) -> None:
@@ -135,6 +147,9 @@ def levels_of(**changes: Any) -> LevelSettings:
     ("changes", "said"),
     [
         ({"enter": "recharge_days_28 > 0"}, "recharge: enter reads recharge_days_28, which may fall again"),
+        ({"enter": "recharge_count < 3"}, "recharge: enter may be left again"),
+        ({"enter": "recharge_count % 2 = 1"}, "recharge: enter may be left again"),
+        ({"enter": "recharge_count >= transfer_count"}, "recharge: enter may be left again"),
         ({"enter": "level = 'sender'"}, "recharge: enter reads level, which is decided in this layer"),
         ({"stay": "lifecycle <> 'churned'"}, "recharge: stay reads lifecycle, which is decided in this layer"),
         ({"name": "premium"}, "level premium: the name is taken"),
@@ -189,3 +204,27 @@ def test_an_example_that_is_answered_otherwise_is_named(spark: SparkSession) -> 
         "rule_0: matches 2: { recharge_count = 2 } should be met, and is not.",
         "rule_1: excludes 1: { level = 'premium' } should not be met, and is.",
     ]
+
+
+def test_bad_rules_take_no_time() -> None:
+    with pytest.raises(DataRefused):
+        book_of({"when": "abs(" * 20 + "recharge_count" + ")" * 20 + " = 1 and rand() > 0"})
+    book = book_of({"when": "abs(" * 10 + "recharge_count" + ")" * 10 + " = 1"})
+    assert len(book.segments[0].predicate.spark) < 2000
+
+
+def test_a_bad_risk_and_a_bad_segment_are_named_together() -> None:
+    risks = SHIPPED.risk.model_copy(
+        update={"risk": (SHIPPED.risk.risk[0].model_copy(update={"when": "rand() > 0"}), *SHIPPED.risk.risk[1:])}
+    )
+    settings = settings_of({"when": "uuid() = 'x'"}).model_copy(update={"risk": risks})
+    with pytest.raises(DataRefused) as refused:
+        compile_book(settings, score_columns(engines(settings)))
+    assert "rand()" in str(refused.value)
+    assert "uuid()" in str(refused.value)
+
+
+def test_a_text_is_never_replaced_by_what_the_environment_holds(spark: SparkSession) -> None:
+    # The check refuses such a text; and were it let through, Spark would take it as it stands.
+    [row] = spark.sql("select '${env:PATH}' as told").collect()
+    assert row["told"] == "${env:PATH}"

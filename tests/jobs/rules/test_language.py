@@ -154,6 +154,12 @@ CASES = {
     "abs(part) = 1.5": "FTFF",
     "abs(paid_minor - inr(10)) = inr(10)": "FTFF",
     "abs(n) is null": "FFFT",
+    "abs(big) is null": "FTFT",  # the smallest has no counterpart
+    "abs(part - 1) = 0.75": "TFFF",
+    "coalesce(n <> 7, true)": "FTTT",  # what is said of null
+    "coalesce(not (n < 0), true)": "TFTT",
+    "case when n is not null then n <> 7 else true end": "FTTT",
+    "case when n is null then false else n <> 7 end": "FTTF",
     "least(n, k) = 2": "TFFF",
     "least(n, k) = 0": "FFTF",  # null is passed over
     "least(n, k) is null": "FFFT",
