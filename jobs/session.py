@@ -39,7 +39,7 @@ FEW_ROWS = {
 # Left alone, the first would get a cache too small for Spark, and a heap that grows by a full collection each time.
 SOON_OVER = {
     "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m "
-    "-Xms1g -Xmn600m -XX:MetaspaceSize=256m",
+    "-Xms3g -Xmn1400m -XX:MetaspaceSize=256m",
 }
 
 
