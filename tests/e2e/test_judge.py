@@ -111,6 +111,7 @@ def stepped(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pl
     return place
 
 
+@pytest.mark.slow  # tests/jobs/test_segments.py has the same of the transforms alone
 def test_a_range_is_the_nights_one_by_one(spark: SparkSession, stepped: Place, tmp_path: Path) -> None:
     _, settings = lake_of(tmp_path / "nights")
     middle = LAST - timedelta(days=3)
@@ -271,7 +272,9 @@ class Misspelt(Broken):
         return frames["mart.custmer_profile"]
 
 
-@pytest.mark.parametrize("broken", [Broken, Raising, Misspelt])
+@pytest.mark.parametrize(
+    "broken", [Broken, *(pytest.param(each, marks=pytest.mark.slow) for each in (Raising, Misspelt))]
+)
 def test_an_engine_that_breaks_its_word_stops_no_night(
     spark: SparkSession, copy: Place, monkeypatch: pytest.MonkeyPatch, broken: type
 ) -> None:
