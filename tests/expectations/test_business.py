@@ -362,7 +362,10 @@ def test_every_expectation_is_turned_red_by_some_case(table):
     assert red - alike == expected - alike
     assert (
         red & alike
-        == {f"{name}_incomplete" for name in ("recharge", "received", "reversed", "rail_upi", "largest_transfer")}
+        == {
+            f"{name}_incomplete"
+            for name in ("recharge", "received", "reversed", "rail_upi", "largest_transfer", "interval")
+        }
         & alike
     )
 
