@@ -80,7 +80,7 @@ def duckdb_segments(database: duckdb.DuckDBPyConnection, table: str, book: RuleB
     """The same rules over rows of facts that are there already."""
     members = ", ".join(f"case when {rule.predicate.duckdb} then '{rule.name}' end" for rule in book.segments)
     database.execute(
-        f"create or replace temp table told as select customer_id, list_filter([{members}], x -> x is not null) as s "
+        f"create or replace temp table told as select customer_id, list_filter([{members}], lambda x: x is not null) as s "
         f"from {table}"
     )
 
