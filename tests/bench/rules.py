@@ -80,8 +80,8 @@ def duckdb_segments(database: duckdb.DuckDBPyConnection, table: str, book: RuleB
     """The same rules over rows of facts that are there already."""
     members = ", ".join(f"case when {rule.predicate.duckdb} then '{rule.name}' end" for rule in book.segments)
     database.execute(
-        f"create or replace temp table told as select customer_id, list_filter([{members}], lambda x: x is not null) as s "
-        f"from {table}"
+        "create or replace temp table told as "
+        f"select customer_id, list_filter([{members}], lambda x: x is not null) as segments from {table}"
     )
 
 
