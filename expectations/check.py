@@ -20,9 +20,8 @@ Case = tuple[Suite, Mapping[str, object]]
 
 # Great Expectations was not made for threads.
 ONE_AT_A_TIME = Lock()
-CASE = "case"
-YES_OR_NO: dict[str, Any] = {"result_format": "BOOLEAN_ONLY"}
-WITH_CASES: dict[str, Any] = {"result_format": "COMPLETE", "unexpected_index_column_names": [CASE]}
+BOUND, GREATER, LESS = "bound", "greater", "less"
+WITH_BOUNDS: dict[str, Any] = {"result_format": "COMPLETE", "unexpected_index_column_names": [BOUND]}
 
 
 class CheckError(RuntimeError):
@@ -42,15 +41,6 @@ class Result:
     about: str
 
 
-@dataclass(frozen=True)
-class _Question:
-    """One GX expectation, as its class and arguments: GX refuses to take the same object into two suites."""
-
-    expectation: str
-    type: str
-    arguments: dict[str, Any]
-
-
 def prepare() -> None:
     """Import Great Expectations, which takes seconds, while something else that does is under way."""
     with ONE_AT_A_TIME:
@@ -63,41 +53,24 @@ def judge(suite: Suite, figures: Mapping[str, object]) -> list[Result]:
 
 
 def judge_all(cases: Sequence[Case]) -> list[list[Result]]:
-    """`judge` for many cases, say the days of a range: all cases of a suite are one GX run, as dear as one case."""
+    """`judge` for many cases, say a table's suites on the days of a range: all are one GX run, as dear as one case."""
     if not cases:
         raise CheckError("There are no figures to judge. Gather them first; a day without rows has figures of 0.")
-    alike: dict[object, list[int]] = {}
-    for position, (suite, _) in enumerate(cases):
-        # Bounds, severities and sentences may differ between the cases of one run; what is looked at may not.
-        looked_at = tuple((expectation.name, *expectation.figures) for expectation in suite.expectations)
-        alike.setdefault((suite.table, suite.name, looked_at), []).append(position)
-    results: dict[int, list[Result]] = {}
-    for positions in alike.values():
-        results.update(zip(positions, _judge_alike([cases[position] for position in positions]), strict=True))
-    return [results[position] for position in range(len(cases))]
-
-
-def _judge_alike(cases: Sequence[Case]) -> list[list[Result]]:
-    first, _ = cases[0]
-    where = f"suite {first.name} of {first.table}"
-    if not first.expectations:
-        raise CheckError(f"The {where} expects nothing, so it would pass whatever the data. Give it an expectation.")
-    numbers = [
-        {name: _figure(figures, name, where) for expectation in suite.expectations for name in expectation.figures}
-        for suite, figures in cases
-    ]
-    columns: dict[str, list[Any]] = {CASE: list(range(len(cases)))}
-    columns.update({name: [_comparable(figures[name]) for figures in numbers] for name in numbers[0]})
-    questions = [
-        question
-        for same in zip(*(suite.expectations for suite, _ in cases), strict=True)
-        for question in _questions(same, columns)
+    numbers = [_numbers(suite, figures) for suite, figures in cases]
+    # Every bound is a row, whichever expectation it belongs to: GX takes as long for one as for thousands.
+    bounds = [
+        (position, expectation.name, greater, less)
+        for position, (suite, _) in enumerate(cases)
+        for expectation in suite.expectations
+        for greater, less in _bounds(expectation, numbers[position])
     ]
     try:
         with ONE_AT_A_TIME:
-            refused = _refused(columns, questions)
+            crossed = _crossed([(greater, less) for _, _, greater, less in bounds])
     except Exception as error:
+        where = ", ".join(dict.fromkeys(_where(suite) for suite, _ in cases))
         raise CheckError(f"Great Expectations could not judge the {where}: {error}") from error
+    refused = {bounds[place][:2] for place in crossed}
     return [
         [
             Result(
@@ -105,7 +78,7 @@ def _judge_alike(cases: Sequence[Case]) -> list[list[Result]]:
                 suite=suite.name,
                 expectation=expectation.name,
                 severity=expectation.severity,
-                success=(expectation.name, position) not in refused,
+                success=(position, expectation.name) not in refused,
                 observed=" against ".join(f"{numbers[position][name]:f}" for name in expectation.figures),
                 about=expectation.about,
             )
@@ -113,6 +86,19 @@ def _judge_alike(cases: Sequence[Case]) -> list[list[Result]]:
         ]
         for position, (suite, _) in enumerate(cases)
     ]
+
+
+def _where(suite: Suite) -> str:
+    return f"suite {suite.name} of {suite.table}"
+
+
+def _numbers(suite: Suite, figures: Mapping[str, object]) -> dict[str, Decimal]:
+    """The figures that the suite looks at."""
+    where = _where(suite)
+    if not suite.expectations:
+        raise CheckError(f"The {where} expects nothing, so it would pass whatever the data. Give it an expectation.")
+    names = (name for expectation in suite.expectations for name in expectation.figures)
+    return {name: _figure(figures, name, where) for name in names}
 
 
 def _figure(figures: Mapping[str, object], name: str, where: str) -> Decimal:
@@ -126,84 +112,40 @@ def _figure(figures: Mapping[str, object], name: str, where: str) -> Decimal:
     return Decimal(value)
 
 
-def _comparable(value: int | Decimal | None) -> int | float | None:
-    """GX turns bounds into floats: with figures that are not whole, the same number must become the same float."""
-    if value is None:
-        return None
-    return int(value) if value == int(value) else float(value)
-
-
-def _questions(same: Sequence[Expectation], columns: dict[str, list[Any]]) -> Iterator[_Question]:
-    """How GX is asked one expectation for every case; bounds that differ between cases become `columns`."""
-    expectation = same[0]
-    name, figure = expectation.name, expectation.figure
+def _bounds(expectation: Expectation, numbers: Mapping[str, Decimal]) -> Iterator[tuple[Decimal, Decimal]]:
+    """The pairs whose first is at least as great as its second where the expectation is met."""
+    figure = numbers[expectation.figure]
     if expectation.equals is not None:
-        arguments = {"column_A": figure, "column_B": expectation.equals}
-        yield _Question(name, "ExpectColumnPairValuesToBeEqual", arguments)
-        return
-    minima = [_comparable(one.minimum) for one in same]
-    maxima = [_comparable(one.maximum) for one in same]
-    if len(set(minima)) == len(set(maxima)) == 1:
-        arguments = {"column": figure, "min_value": minima[0], "max_value": maxima[0]}
-        yield _Question(name, "ExpectColumnValuesToBeBetween", arguments)
-        return
-    for bound, values in (("minimum", minima), ("maximum", maxima)):
-        column = f"{name} {bound}"
-        columns[column] = values
-        greater, less = (figure, column) if bound == "minimum" else (column, figure)
-        yield _Question(
-            name,
-            "ExpectColumnPairValuesAToBeGreaterThanB",
-            {"column_A": greater, "column_B": less, "or_equal": True, "ignore_row_if": "either_value_is_missing"},
-        )
+        other = numbers[expectation.equals]
+        yield from ((figure, other), (other, figure))
+    if expectation.minimum is not None:
+        yield figure, Decimal(expectation.minimum)
+    if expectation.maximum is not None:
+        yield Decimal(expectation.maximum), figure
 
 
-def _refused(columns: dict[str, list[Any]], questions: Sequence[_Question]) -> set[tuple[str, int]]:
-    """The expectations, by name, and the cases that they refuse."""
-    failed = [
-        question
-        for question, outcome in zip(questions, _validate(columns, questions, YES_OR_NO), strict=True)
-        if not outcome.success
-    ]
-    if len(columns[CASE]) == 1:
-        return {(question.expectation, 0) for question in failed}
-    # Naming the cases doubles the price, so only what failed is asked again.
-    refused: set[tuple[str, int]] = set()
-    for question, outcome in zip(failed, _validate(columns, failed, WITH_CASES), strict=True):
-        unexpected = outcome.result["unexpected_index_list"]
-        if not unexpected:
-            raise CheckError(f"{question.expectation} failed and names no case")
-        refused.update((question.expectation, row[CASE]) for row in unexpected)
-    return refused
-
-
-def _validate(
-    columns: dict[str, list[Any]], questions: Sequence[_Question], result_format: dict[str, Any]
-) -> list[Any]:
-    """GX's outcome for each question, in order; raises CheckError where GX says it raised."""
-    if not questions:
-        return []
+def _crossed(bounds: Sequence[tuple[Any, Any]]) -> list[int]:
+    """The places of the pairs whose first is less than its second; raises CheckError where GX says it raised."""
     batch_definition = _batch_definition()
     import great_expectations as gx
     import pandas as pd
 
-    suite = gx.ExpectationSuite(
-        name="figures",
-        expectations=[
-            getattr(gx.expectations, question.type)(**question.arguments, meta={"question": position})
-            for position, question in enumerate(questions)
-        ],
+    # As objects they are compared as the decimals they are.
+    frame = pd.DataFrame(bounds, columns=[GREATER, LESS], dtype=object)
+    frame.insert(0, BOUND, range(len(bounds)))
+    not_less: Any = gx.expectations.ExpectColumnPairValuesAToBeGreaterThanB  # pyright: ignore[reportPrivateImportUsage]
+    outcome = batch_definition.get_batch({"dataframe": frame}).validate(
+        not_less(column_A=GREATER, column_B=LESS, or_equal=True, ignore_row_if="neither"), result_format=WITH_BOUNDS
     )
-    # Objects, so that whole numbers stay exact beside missing bounds.
-    batch = batch_definition.get_batch({"dataframe": pd.DataFrame(columns, dtype=object)})
-    outcomes = {
-        outcome.expectation_config.meta["question"]: outcome
-        for outcome in batch.validate(suite, result_format=result_format).results
-    }
-    errors = [message for outcome in outcomes.values() for message in _errors(outcome.exception_info)]
-    if errors:
+    if errors := _errors(outcome.exception_info):
         raise CheckError(errors[0])
-    return [outcomes[position] for position in range(len(questions))]
+    result = outcome.result
+    crossed = [row[BOUND] for row in result["unexpected_index_list"] or ()]
+    if result["element_count"] != len(bounds) or len(crossed) != result["unexpected_count"]:
+        raise CheckError(f"of {len(bounds)} bounds it looked at {result['element_count']}")
+    if outcome.success != (not crossed):
+        raise CheckError("it contradicts itself")
+    return crossed
 
 
 def _errors(info: Mapping[str, Any]) -> list[str]:

@@ -134,15 +134,26 @@ def test_a_suite_that_expects_nothing_is_an_error():
 
 def test_an_exception_inside_gx_is_an_error():
     """GX catches what its metrics raise and says `success: False`; here text is compared with a number."""
-    question = check._Question("q", "ExpectColumnValuesToBeBetween", {"column": "a", "min_value": 0})
-    with pytest.raises(CheckError, match="must either be None or of the same type"):
-        check._validate({check.CASE: [0], "a": ["text"]}, [question], check.YES_OR_NO)
+    with pytest.raises(CheckError, match="not supported between instances of"):
+        check._crossed([("text", 0)])
 
 
-def test_an_expectation_that_gx_refuses_is_an_error(monkeypatch):
-    monkeypatch.setattr(check, "_comparable", lambda value: None)
+@pytest.mark.parametrize("bound", [(None, Decimal(0)), (Decimal(1), None), (None, None)])
+def test_a_bound_that_is_missing_is_never_a_pass(bound):
+    """GX can be told to pass over them."""
+    assert check._crossed([(Decimal(1), Decimal(0)), bound]) == [1]
+
+
+def test_what_gx_cannot_judge_says_of_which_suites(monkeypatch):
+    monkeypatch.setattr(check, "_bounds", lambda expectation, numbers: [("text", 0)])
     with pytest.raises(CheckError, match=r"Great Expectations could not judge the suite s of core.t"):
         judge(MOST, {"bad": 0})
+
+
+def test_a_bound_that_gx_did_not_look_at_is_an_error(monkeypatch):
+    monkeypatch.setattr(check, "WITH_BOUNDS", {"result_format": "BASIC"})
+    with pytest.raises(CheckError):
+        judge(MOST, {"bad": 1})
 
 
 OFFLINE = """
