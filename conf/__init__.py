@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from conf.errors import ConfError, Fault
 from conf.loader import load
-from conf.rules import EngineSettings, LevelSettings, Risk, RiskSettings, Rung, Segment, Stage
+from conf.rules import EngineSettings, LevelSettings, Risk, RiskSettings, Rung, Segment, Stage, Written
 from conf.settings import (
     Backfill,
     CohortSettings,
@@ -43,5 +43,6 @@ __all__ = [
     "SparkSettings",
     "Stage",
     "TrackingPlan",
+    "Written",
     "load",
 ]

@@ -10,7 +10,7 @@ from conf.checks import source_faults
 from conf.errors import ConfError, Fault, hint
 from conf.folder import FILES, TABLES, Folder, overlay, packaged
 from conf.model import Model, parse
-from conf.rules import EngineSettings, LevelSettings, Placed, RiskSettings, Segment
+from conf.rules import EngineSettings, LevelSettings, RiskSettings, Segment, Written
 from conf.settings import (
     Backfill,
     CohortSettings,
@@ -163,7 +163,7 @@ def _segments(folders: Sequence[Folder], faults: list[Fault]) -> tuple[Segment, 
     return tuple(segment for _, named in sorted(segments.items()) for segment in named)
 
 
-def _place(rule: Placed, layers: Layers, path: KeyPath) -> None:
+def _place(rule: Written, layers: Layers, path: KeyPath) -> None:
     begins = layers.fault(path, "")
     rule.at(f"{begins.file}:{begins.line}")
 

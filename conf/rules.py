@@ -8,16 +8,20 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr, field_validator
 
 from conf.model import Frozen, Text, spelt
+from schemas.judgement import HIGHEST_SCORE
 
 Name = Annotated[str, spelt(r"[a-z][a-z0-9_]*", "lower case with underscores, such as upi_user")]
 # Rows that name what the rule reads; in `matches` those that meet it, in `excludes` those that do not.
 Examples = tuple[dict[str, Any], ...]
-HIGHEST_SCORE = 1000
 
 
-class Placed(Frozen):
-    """Something that has a place: `location` is the file and line where it begins."""
+class Written(Frozen):
+    """What every rule has: a name, a sentence, examples, and the file and line where it begins (`location`)."""
 
+    name: Name
+    about: Text
+    matches: Examples = ()
+    excludes: Examples = ()
     _location: str = PrivateAttr("")
 
     @property
@@ -29,25 +33,17 @@ class Placed(Frozen):
         self._location = location
 
 
-class Stage(Placed):
+class Stage(Written):
     """A stage of the lifecycle: of those in order the first whose `when` is met is the customer's."""
 
-    name: Name
-    about: Text
     when: Text
-    matches: Examples = ()
-    excludes: Examples = ()
 
 
-class Rung(Placed):
+class Rung(Written):
     """A level: held by whoever meets `stay` and either meets `enter` or held it the night before."""
 
-    name: Name
-    about: Text
     enter: Text
     stay: Text
-    matches: Examples = ()
-    excludes: Examples = ()
 
 
 class LevelSettings(Frozen):
@@ -58,17 +54,13 @@ class LevelSettings(Frozen):
     level: tuple[Rung, ...] = Field(min_length=1, max_length=30)
 
 
-class Segment(Placed):
+class Segment(Written):
     """A segment: everyone whose row meets `when`, from `effective_from` on."""
 
-    name: Name
-    about: Text
     owner: Text
     when: Text
     effective_from: date | None = None
     enabled: bool = True
-    matches: Examples = ()
-    excludes: Examples = ()
     _replaces: bool = PrivateAttr(False)
 
     @property
@@ -81,15 +73,11 @@ class Segment(Placed):
         self._replaces = True
 
 
-class Risk(Placed):
+class Risk(Written):
     """One declared rule of the risk engine; whoever meets it gets its points."""
 
-    name: Name
-    about: Text
     points: Annotated[int, Field(ge=1, le=HIGHEST_SCORE)]
     when: Text
-    matches: Examples = ()
-    excludes: Examples = ()
 
 
 class RiskSettings(Frozen):

@@ -14,8 +14,9 @@ from expectations.feeds import ROWS_OF_THE_DAY, null_shares
 from expectations.figures import ROWS, Expectation, Figure, NoRow, Severity, Suite, literal, suite_of
 from schemas.columns import RAILS
 from schemas.core import FAMILIES
+from schemas.customer_daily import BILL_CATEGORIES
 from schemas.feeds import FEEDS
-from schemas.mart import PAID_FAMILIES
+from schemas.mart import HABITS, PAID_FAMILIES
 from schemas.table import Table
 
 LARGEST_MOVE = Decimal("0.5")
@@ -77,6 +78,11 @@ def customer_daily(*, close_after: int) -> Suite:
             _complete("received", "received_count", "received_amount_minor"),
             _complete("largest_transfer", "transfer_count", "largest_transfer_minor"),
             NoRow(
+                "categories_above_bills",
+                f"{_sum(tuple(BILL_CATEGORIES), 'count')} > coalesce(bill_count, 0)",
+                "the bills that make a post-paid customer are some of all bills",
+            ),
+            NoRow(
                 "largest_transfer_above_sum",
                 "largest_transfer_minor > transfer_amount_minor",
                 "the largest transfer is at most the sum of the transfers",
@@ -128,6 +134,7 @@ def customer_profile() -> Suite:
                 _complete(name, f"{name}_count", f"{name}_amount_minor", f"first_{name}_date", f"last_{name}_date")
                 for name in PAID_FAMILIES
             ),
+            *(_complete(habit, f"{habit}_count", f"last_{habit}_date") for habit in HABITS),
             NoRow(
                 "mask_above_active_days", f"{mask} > coalesce(active_days, 0)", "every active date in the mask counts"
             ),

@@ -169,7 +169,7 @@ def rule_rows(
     rows = rows.join(judged, "customer_id", "left")
     has_scores = bool(lake.ledger.published(SCORES.name, day, day))
     for engine in engines:
-        names = [f"{what} as {engine.prefix}_{what}" for what in ("score", "band", "reasons")]
+        names = [f"{what} as {engine.prefix}_{what}" for what in SCORE_TYPES]
         if has_scores:
             scores = of(lake.read_day(SCORES.name, day)).where(F.col("engine") == F.lit(engine.name))
             rows = rows.join(scores.selectExpr("customer_id", *names), "customer_id", "left")

@@ -156,6 +156,10 @@ class Ledger:
         with self._reads.begin() as connection:
             return list(connection.scalars(query.where(day.between(first, last)).order_by(day)))
 
+    def nearest_kept(self, table: str, day: date) -> date | None:
+        """The day closest to `day` of which the lake holds the table; None where it holds none."""
+        return min(self.kept_days(table), key=lambda kept: abs(kept - day), default=None)
+
     def published_tables(self) -> list[str]:
         """The tables that have a published day, by name."""
         query = sa.select(PUBLICATIONS.c.table_name).distinct().order_by(PUBLICATIONS.c.table_name)

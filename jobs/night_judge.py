@@ -17,8 +17,9 @@ from jobs.frames import local_frame, select_contract
 from jobs.lake import Staged
 from jobs.ledger_records import Upstream
 from jobs.membership import known_on
+from jobs.rules.book import Key
 from jobs.runner import Night
-from jobs.transitions import History, Key
+from jobs.transitions import History
 from schemas.judgement import (
     CUSTOMER_SEGMENTS,
     RULE_VERSIONS,

@@ -211,9 +211,9 @@ def fit(night: Night, engine: Engine) -> int:
         raise Usage(f"The engine {engine.name} learns nothing: its rules are declared.")
     new = fitted(night, engine, through=day, as_of=day)
     if not new:
-        kept = night.ledger.kept_days(CUSTOMER_PROFILE.name)
-        nearest = f" The nearest is of {min(kept, key=lambda other: abs(other - day))}." if kept else ""
-        raise Failed(f"{CUSTOMER_PROFILE.name} {day} is not there, or no longer kept, to learn from.{nearest}")
+        nearest = night.ledger.nearest_kept(CUSTOMER_PROFILE.name, day)
+        hint = f" The nearest is of {nearest}." if nearest else ""
+        raise Failed(f"{CUSTOMER_PROFILE.name} {day} is not there, or no longer kept, to learn from.{hint}")
     others = [
         row
         for row in _known_fits(night, day)

@@ -105,7 +105,8 @@ def _judge(settings: Settings) -> tuple[Job, ...]:
     fitted = Job(
         name="fit engines", stage="judge", reads=(CUSTOMER_PROFILE.name,), writes=(ENGINE_MODELS.name,), mode="rare"
     )
-    scored = Job(name="score", stage="judge", reads=(CUSTOMER_PROFILE.name,), writes=(SCORES.name,), mode="step")
+    reads = (CUSTOMER_PROFILE.name, ENGINE_MODELS.name)
+    scored = Job(name="score", stage="judge", reads=reads, writes=(SCORES.name,), mode="step")
     reads = (CUSTOMER_PROFILE.name, *((SCORES.name,) if engines else ()))
     moves = (*reads, CUSTOMER_SEGMENTS.name)
     members = (CUSTOMER_SEGMENTS.name, SEGMENT_TRANSITIONS.name)

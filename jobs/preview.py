@@ -16,6 +16,7 @@ from jobs.explain import rule_rows
 from jobs.lake import Lake
 from jobs.membership import known_on
 from jobs.rules.book import Rule, RuleBook
+from schemas.judgement import CUSTOMER_SEGMENTS
 from schemas.mart import CUSTOMER_PROFILE
 
 SAMPLE = 5
@@ -46,15 +47,18 @@ class Preview:
 def preview(lake: Lake, book: RuleBook, engines: Sequence[Engine], rule: Rule, day: date) -> Preview:
     """The preview of a segment; raises Failed where the facts of the day are not kept."""
     if not lake.ledger.published(CUSTOMER_PROFILE.name, day, day):
-        kept = lake.ledger.kept_days(CUSTOMER_PROFILE.name)
-        nearest = f"; the nearest is of {min(kept, key=lambda other: abs(other - day))}" if kept else ""
-        raise Failed(f"The facts of {day} are not kept (the last 7 days are, and month ends){nearest}.")
-    rows = rule_rows(lake, book, engines, day).selectExpr("*", f"{rule.predicate.spark} as is_member")
-    rows = rows.join(_members_before(lake, rule, day), "customer_id", "full").selectExpr(
-        "*", "coalesce(is_member, false) as is_in", "coalesce(was_member, false) as was_in"
-    )
+        nearest = lake.ledger.nearest_kept(CUSTOMER_PROFILE.name, day)
+        hint = f"; the nearest is of {nearest}" if nearest else ""
+        raise Failed(f"The facts of {day} are not kept (the last 7 days are, and month ends){hint}.")
+    rows = rule_rows(lake, book, engines, day).selectExpr("*", f"{rule.predicate.spark} as is_in")
+    yesterday = day - timedelta(days=1)
+    judged = lake.ledger.days(CUSTOMER_SEGMENTS.name)
+    is_known = judged is not None and judged[0] <= yesterday
+    if is_known:
+        was_in = f"array_contains(segments, '{rule.name}') as was_in"
+        rows = rows.join(known_on(lake, yesterday).selectExpr("customer_id", was_in), "customer_id", "left")
+    rows = rows.withColumn("was_in", F.expr("coalesce(was_in, false)" if is_known else "false"))
     grouped = rows.groupBy("level", "lifecycle", "is_in", "was_in").count().collect()
-    is_known = _is_judged(lake, day - timedelta(days=1))
 
     def total(**told: Any) -> int:
         return sum(row["count"] for row in grouped if all(row[name] == value for name, value in told.items()))
@@ -78,19 +82,6 @@ def preview(lake: Lake, book: RuleBook, engines: Sequence[Engine], rule: Rule, d
         overlap=_overlap(members, rule),
         sample=_sample(members, rule),
     )
-
-
-def _is_judged(lake: Lake, day: date) -> bool:
-    days = lake.ledger.days("mart.customer_segments")
-    return days is not None and days[0] <= day
-
-
-def _members_before(lake: Lake, rule: Rule, day: date) -> DataFrame:
-    """Those who were in the segment the night before; nobody where that night is not known."""
-    yesterday = day - timedelta(days=1)
-    judged = known_on(lake, yesterday if _is_judged(lake, yesterday) else day)
-    was_in = f"array_contains(segments, '{rule.name}')" if _is_judged(lake, yesterday) else "false"
-    return judged.selectExpr("customer_id", f"{was_in} as was_member")
 
 
 def _overlap(members: DataFrame, rule: Rule) -> dict[str, int]:

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.frames import local_frame, select_contract
-from jobs.rules.book import RuleBook
+from jobs.rules.book import Key, RuleBook
 from schemas.judgement import SEGMENT_STATUS
 
 KEY = ["as_of_date", "kind", "name"]
@@ -21,7 +21,7 @@ def transform(
     book: RuleBook,
     *,
     days: Sequence[date],
-    failed: Mapping[tuple[str, str], str],
+    failed: Mapping[Key, str],
 ) -> DataFrame:
     """One row is one stage, level or segment on one of `days`; nobody in it is 0, a rule that `failed` has null.
 

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from jobs.engines.base import Engine
 from jobs.frames import select_contract
 from jobs.rules import columns
-from jobs.rules.book import Rule, RuleBook
+from jobs.rules.book import Key, Rule, RuleBook
 from schemas.judgement import CUSTOMER_SEGMENTS
 
 SCORE_TYPES = {"score": "bigint", "band": "string", "reasons": "array<string>"}
@@ -27,7 +27,7 @@ def judged(
     book: RuleBook,
     *,
     engines: Sequence[Engine] = (),
-    failed: Collection[tuple[str, str]] = (),
+    failed: Collection[Key] = (),
 ) -> DataFrame:
     """One row is one customer on one night: the facts that rules read, and what follows from them.
 
@@ -98,7 +98,7 @@ def _told_by(scores: DataFrame, engines: Sequence[Engine], wanted: set[str]) -> 
     told = [
         f"if(engine = '{engine.name}', {what}, null) as {engine.prefix}_{what}"
         for engine in engines
-        for what in ("score", "band", "reasons")
+        for what in SCORE_TYPES
         if f"{engine.prefix}_{what}" in wanted
     ]
     return scores.selectExpr("customer_id", "as_of_date", *told)
@@ -112,7 +112,7 @@ def _nothing_held() -> tuple[str, ...]:
     )
 
 
-def _steps(book: RuleBook, failed: Collection[tuple[str, str]]) -> tuple[Mapping[str, str], ...]:
+def _steps(book: RuleBook, failed: Collection[Key]) -> tuple[Mapping[str, str], ...]:
     """Each step's new columns, as SQL; those of the night before the first pass through."""
     names = _names(book)
     kept = " | ".join(f"if({rung.stay.spark}, {1 << rank}, 0)" for rank, rung in enumerate(book.levels))
@@ -146,7 +146,7 @@ def _steps(book: RuleBook, failed: Collection[tuple[str, str]]) -> tuple[Mapping
     )
 
 
-def _is_member(rule: Rule, failed: Collection[tuple[str, str]]) -> str:
+def _is_member(rule: Rule, failed: Collection[Key]) -> str:
     if ("segment", rule.name) in failed:
         return f"array_contains(carried.segments, '{rule.name}')"
     since = f"as_of_date >= date'{rule.effective_from}' and " if rule.effective_from else ""

@@ -11,10 +11,8 @@ from pyspark.sql import DataFrame
 from expectations.figures import literal
 from jobs.frames import select_contract
 from jobs.rules import Type
-from jobs.rules.book import RuleBook
+from jobs.rules.book import Key, RuleBook
 from schemas.judgement import SEGMENT_TRANSITIONS
-
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True)

@@ -100,3 +100,8 @@ def amount_minor(name: str, about: str, *, nullable: bool = True, maximum: int |
 def count(name: str, about: str) -> Column:
     """A number of things; null where there are none, which keeps sparse columns small."""
     return Column(name=name, type="bigint", about=about, unit="rows", minimum=1)
+
+
+def customers(name: str, about: str, *, nullable: bool = False, minimum: int = 0) -> Column:
+    """A number of customers, 0 where there are none."""
+    return Column(name=name, type="bigint", about=about, unit="customers", nullable=nullable, minimum=minimum)

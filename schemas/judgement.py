@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.columns import AS_OF_DATE, CUSTOMER_ID
+from schemas.columns import AS_OF_DATE, CUSTOMER_ID, customers
 from schemas.table import Column, Table
 
 KINDS = ("lifecycle", "level", "segment", "score_band")
@@ -26,10 +26,6 @@ _VERSION = Column(name="version", type="string", about="The engine's own version
 
 def _kind(*kinds: str) -> Column:
     return Column(name="kind", type="string", about="What the rule decides.", nullable=False, accepted=kinds)
-
-
-def _customers(name: str, about: str) -> Column:
-    return Column(name=name, type="bigint", about=about, unit="customers", minimum=0)
 
 
 SCORES = Table(
@@ -140,9 +136,9 @@ SEGMENT_STATUS = Table(
         _kind("lifecycle", "level", "segment"),
         Column(name="name", type="string", about="The stage, level or segment.", nullable=False),
         _RULE_VERSION.required(),
-        _customers("members", "Customers in it; null where it failed."),
-        _customers("entered", "Of them, those who were not the night before."),
-        _customers("left", "Customers who were in it the night before and are no more."),
+        customers("members", "Customers in it; null where it failed.", nullable=True),
+        customers("entered", "Of them, those who were not the night before.", nullable=True),
+        customers("left", "Customers who were in it the night before and are no more.", nullable=True),
         Column(
             name="state",
             type="string",

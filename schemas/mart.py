@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from schemas import dues
-from schemas.columns import AS_OF_DATE, CUSTOMER_ID, amount_minor, count
+from schemas.columns import AS_OF_DATE, CUSTOMER_ID, amount_minor, count, customers
 from schemas.customer_daily import APP, BILL, BILL_CATEGORIES, CONTACT, DEVICE, FAMILIES
 from schemas.table import Column, Table
 
@@ -97,10 +97,6 @@ CUSTOMER_PROFILE = Table(
 DEFINITIONS = ("n_day", "bracket", "unbounded", "calendar_month")
 
 
-def _customers(name: str, about: str, minimum: int) -> Column:
-    return Column(name=name, type="bigint", about=about, unit="customers", nullable=False, minimum=minimum)
-
-
 _COHORT = (
     Column(
         name="definition",
@@ -130,8 +126,8 @@ RETENTION_COHORTS = Table(
         *_COHORT,
         Column(name="first_date", type="date", about="First active date of the cohort.", nullable=False),
         *_SLICE,
-        _customers("customers", "Customers with that first date, as known on the night.", 1),
-        _customers("retained", "Of them, those active on at least one date of the window.", 0),
+        customers("customers", "Customers with that first date, as known on the night.", minimum=1),
+        customers("retained", "Of them, those active on at least one date of the window."),
     ),
     may_be_empty=True,
 )
@@ -156,8 +152,8 @@ RETENTION = Table(
             accepted=("day", "week", "month"),
         ),
         Column(name="cohort_start", type="date", about="First calendar day of the cohort.", nullable=False),
-        _customers("customers", "Customers of the cohort whose window has closed.", 1),
-        _customers("retained", "Of them, those active on at least one date of their window.", 0),
+        customers("customers", "Customers of the cohort whose window has closed.", minimum=1),
+        customers("retained", "Of them, those active on at least one date of their window."),
         Column(
             name="rate",
             type="decimal(9,6)",

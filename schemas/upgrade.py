@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from schemas.columns import AS_OF_DATE
+from schemas.columns import AS_OF_DATE, customers
 from schemas.table import Column, Table
 
 METHODS = ("naive", "landmark", "matched")
 GROUPS = ("stayed", "upgraded", "difference")
-
-
-def _customers(name: str, about: str, *, nullable: bool = False) -> Column:
-    return Column(name=name, type="bigint", about=about, unit="customers", nullable=nullable, minimum=0)
 
 
 def _share(name: str, about: str) -> Column:
@@ -46,8 +42,8 @@ UPGRADE_RETENTION = Table(
             nullable=False,
             accepted=GROUPS,
         ),
-        _customers("customers", "Customers of the group; of a difference, those of both groups."),
-        _customers(
+        customers("customers", "Customers of the group; of a difference, those of both groups."),
+        customers(
             "retained",
             "Of them, those active in days 90 to 119; null for a difference and for who stayed when matched, whose "
             "rate is weighted.",
@@ -66,7 +62,7 @@ UPGRADE_RETENTION = Table(
         ),
         _first("first_from", "First of the 60 first active dates looked at."),
         _first("first_to", "Last of the 60 first active dates looked at."),
-        _customers(
+        customers(
             "customers_out",
             "Customers with such a first date who are in neither group; the same in each row of a method.",
         ),

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date as Date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import conf
+from conf import Settings
 from conf.errors import hint
 from jobs.cli.options import Debug, Env, Json, MaybeAsOf, Quiet, console, ledger_of
-from jobs.engines.base import engines, score_columns
+from jobs.engines.base import Engine, engines, score_columns
 from jobs.errors import Failed, Usage
 from jobs.ledger import Ledger
 from jobs.progress import progress_for
-from jobs.rules.book import compile_book
+from jobs.rules.book import RuleBook, compile_book
 from schemas.judgement import CUSTOMER_SEGMENTS
 
 if TYPE_CHECKING:
     from jobs.explain import Condition, Explanation, Standing
+    from jobs.lake import Lake
     from jobs.preview import Preview
 
 preview_app = typer.Typer(help="How many, who, and like whom: before anybody acts on it.", no_args_is_help=True)
@@ -38,24 +40,13 @@ def explain(
     debug: Debug = False,
 ) -> None:
     """Why this customer is where they are: level, stage, segments and scores, with the values that decided them."""
-    settings = conf.load(env)
-    found = engines(settings)
-    book = compile_book(settings, score_columns(found))
-    ledger = ledger_of(settings)
-    day = _judged_day(ledger, date)
+    rules = _rules(env)
+    lake, day = _lake_on(rules.settings, date, quiet=quiet)
 
     from jobs.explain import explain as look
-    from jobs.lake import Lake
-    from jobs.session import open_session
 
-    with progress_for(quiet=quiet).step("start Spark"):
-        spark = open_session(settings)
-    told = look(Lake(spark, settings, ledger), book, found, customer, day)
-    if as_json:
-        print(json.dumps(asdict(told), default=str, ensure_ascii=False))
-    else:
-        for line in _explained(told):
-            console().print(line, markup=False)
+    told = look(lake, rules.book, rules.engines, customer, day)
+    _print(told, _explained(told), as_json=as_json)
 
 
 @preview_app.command("segment")
@@ -68,27 +59,52 @@ def segment(
     debug: Debug = False,
 ) -> None:
     """How many customers the rule has as it is now, who would come and go, and which other segments they share."""
+    rules = _rules(env)
+    segments = {rule.name: rule for rule in rules.book.segments}
+    if name not in segments:
+        raise Usage(f"There is no segment {name!r}{hint(name, segments)}.")
+    lake, day = _lake_on(rules.settings, date, quiet=quiet)
+
+    from jobs.preview import preview
+
+    told = preview(lake, rules.book, rules.engines, segments[name], day)
+    _print(told, _previewed(told), as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """The rules that are asked about, with their settings."""
+
+    settings: Settings
+    engines: list[Engine]
+    book: RuleBook
+
+
+def _rules(env: str | None) -> _Rules:
     settings = conf.load(env)
     found = engines(settings)
-    book = compile_book(settings, score_columns(found))
-    rules = {rule.name: rule for rule in book.segments}
-    if name not in rules:
-        raise Usage(f"There is no segment {name!r}{hint(name, rules)}.")
+    return _Rules(settings, found, compile_book(settings, score_columns(found)))
+
+
+def _lake_on(settings: Settings, date: Date | None, *, quiet: bool) -> tuple[Lake, Date]:
+    """The lake, to be read, and the night that is asked about; one that is not known is refused before Spark starts."""
     ledger = ledger_of(settings)
     day = _judged_day(ledger, date)
 
     from jobs.lake import Lake
-    from jobs.preview import preview
     from jobs.session import open_session
 
     with progress_for(quiet=quiet).step("start Spark"):
         spark = open_session(settings)
-    told = preview(Lake(spark, settings, ledger), book, found, rules[name], day)
+    return Lake(spark, settings, ledger), day
+
+
+def _print(told: Explanation | Preview, lines: Iterator[str], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(asdict(told), default=str, ensure_ascii=False))
-    else:
-        for line in _previewed(told):
-            console().print(line, markup=False)
+        return
+    for line in lines:
+        console().print(line, markup=False)
 
 
 def _judged_day(ledger: Ledger, day: Date | None) -> Date:

@@ -68,10 +68,9 @@ def table(
     is_told = judged is not None and judged[0] <= day <= judged[1]
     if not is_told and not ledger.published(source, day, day):
         if ledger.published(source, day, day, with_dropped=True):
-            nearest = min(ledger.kept_days(source), key=lambda kept: abs(kept - day))
             raise Failed(
                 f"{source} {day} is no longer kept: snapshots are for 7 days, and of month ends. "
-                f"The nearest is of {nearest}."
+                f"The nearest is of {ledger.nearest_kept(source, day)}."
             )
         raise Failed(f"{source} {day} is not published, the last is {last.day}: `clm status --date {day}` says why.")
 

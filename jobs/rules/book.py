@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-from conf import RiskSettings, Rung, Segment, Settings, Stage
+from conf import RiskSettings, Rung, Segment, Settings, Stage, Written
 from conf.errors import hint
 from jobs.errors import DataRefused
 from jobs.rules.columns import facts, judged
 from jobs.rules.language import Layer, Predicate, RuleColumn, RuleFault, Type, version_of
 from jobs.rules.predicates import check, never_falls
 
+# What a rule decides and its name; stages and levels are decided together, so have the name of their kind.
+Key = tuple[str, str]
 EVERYONE = "true"
 DECIDED = ("lifecycle", "level", "segments")
 
@@ -68,20 +68,20 @@ class RuleBook:
         return "\n".join(f"{rung.name}: enter {rung.enter.text}; stay {rung.stay.text}" for rung in self.levels)
 
     @property
-    def texts(self) -> dict[tuple[str, str], str]:
+    def texts(self) -> dict[Key, str]:
         """(kind, name) → the rule as it was understood. Stages and levels are decided together, so are one text."""
         own = {("segment", rule.name): rule.predicate.text for rule in self.segments}
         return {("lifecycle", "lifecycle"): self.lifecycle_text, ("level", "level"): self.level_text, **own}
 
     @property
-    def versions(self) -> dict[tuple[str, str], str]:
+    def versions(self) -> dict[Key, str]:
         """(kind, name) → version; every stage and every level has that of all of them."""
         own = {("segment", rule.name): rule.version for rule in self.segments}
         lifecycle, level = version_of(self.lifecycle_text), version_of(self.level_text)
         return {("lifecycle", "lifecycle"): lifecycle, ("level", "level"): level, **own}
 
     @property
-    def evidence(self) -> dict[tuple[str, str], tuple[str, ...]]:
+    def evidence(self) -> dict[Key, tuple[str, ...]]:
         """(kind, name) → the facts that decide it, by name."""
         lifecycle = _read(stage.predicate for stage in self.lifecycle)
         level = _read(predicate for rung in self.levels for predicate in (rung.enter, rung.stay))
@@ -130,14 +130,12 @@ def _read(predicates: Iterable[Predicate]) -> tuple[str, ...]:
     return tuple(sorted({name for predicate in predicates for name in predicate.columns}))
 
 
-def _twice(what: str, rules: Sequence[Stage | Rung | Segment | Any]) -> list[str]:
+def _twice(what: str, rules: Sequence[Written]) -> list[str]:
     """A name that stands twice, at each place after the first."""
-    counted = Counter[str]()
     first: dict[str, str] = {}
     faults: list[str] = []
     for rule in rules:
-        counted[rule.name] += 1
-        if counted[rule.name] > 1:
+        if rule.name in first:
             faults.append(
                 f"{rule.location}: {what} {rule.name}: the name is taken in {first[rule.name]}; names are unique."
             )
@@ -145,7 +143,7 @@ def _twice(what: str, rules: Sequence[Stage | Rung | Segment | Any]) -> list[str
     return faults
 
 
-def _checked(rule: Any, key: str, text: str, layer: Layer, faults: list[str]) -> Predicate | None:
+def _checked(rule: Written, key: str, text: str, layer: Layer, faults: list[str]) -> Predicate | None:
     try:
         return check(text, layer)
     except RuleFault as fault:
@@ -203,11 +201,11 @@ TYPES: Mapping[Type, type] = {
 }
 
 
-def _refuse_examples(rules: Iterable[Any], layer: Layer, faults: list[str]) -> None:
+def _refuse_examples(rules: Iterable[Written], layer: Layer, faults: list[str]) -> None:
     faults += [f"{rule.location}: {rule.name}: {fault}." for rule in rules for fault in _example_faults(rule, layer)]
 
 
-def _example_faults(rule: Any, layer: Layer) -> Iterator[str]:
+def _example_faults(rule: Written, layer: Layer) -> Iterator[str]:
     for key in ("matches", "excludes"):
         for number, example in enumerate(getattr(rule, key), start=1):
             for name, value in example.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from conf import Settings
+from conf import Settings, Written
 from jobs.errors import DataRefused
 from jobs.frames import local_frame
 from jobs.rules.book import RuleBook, compile_risks
@@ -57,7 +57,7 @@ def failures(spark: SparkSession, settings: Settings, book: RuleBook) -> list[st
 def _asked(settings: Settings, book: RuleBook) -> Iterator[tuple[str, Mapping[str, Any], tuple[str, Any], bool]]:
     """Of each example: where it stands, its row, which answer it is about, and whether it should be met."""
     enabled = {rule.name for rule in book.segments}
-    groups: list[tuple[Sequence[Any], str | None]] = [
+    groups: list[tuple[Sequence[Written], str | None]] = [
         (settings.levels.lifecycle, "stage"),
         (settings.levels.level, "rung"),
         ([segment for segment in settings.segments if segment.name in enabled], None),
@@ -70,7 +70,7 @@ def _asked(settings: Settings, book: RuleBook) -> Iterator[tuple[str, Mapping[st
         yield from _of(risk, (f"risk {risk.name}", True))
 
 
-def _of(rule: Any, key: tuple[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], tuple[str, Any], bool]]:
+def _of(rule: Written, key: tuple[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], tuple[str, Any], bool]]:
     for name, expected in (("matches", True), ("excludes", False)):
         for number, example in enumerate(getattr(rule, name), start=1):
             yield f"{rule.location}: {rule.name}: {name} {number}", example, key, expected

@@ -6,21 +6,12 @@ import pytest
 
 import conf
 from conf import ConfError
+from tests import segment_text
 from tests.conf.conftest import Write
-
-SEGMENT = """
-[[segment]]
-name = "{name}"
-about = "Made up."
-owner = "tests"
-when = "{when}"
-matches = [{{ recharge_count = 1 }}]
-excludes = [{{}}]
-"""
 
 
 def segment(name: str = "lively", when: str = "recharge_count >= 1") -> str:
-    return SEGMENT.format(name=name, when=when)
+    return segment_text.segment(name, when)
 
 
 def test_what_is_shipped() -> None:

@@ -26,6 +26,7 @@ from jobs.runner import backfill, run_night
 from tests.conftest import Place
 from tests.jobs.rows import cells
 from tests.jobs.sources import CUSTOMERS, PAYMENT_COLUMNS, payments
+from tests.segment_text import segment
 
 # Longer than snapshots are kept, and no month end among them.
 FIRST, LAST = date(2026, 1, 5), date(2026, 1, 14)
@@ -37,18 +38,7 @@ PRODUCTS = payments(
     "rail = \"'upi'\"",
 )
 REGISTERED = "2026-01-05T10:00:00+05:30"
-SEGMENT = """
-[[segment]]
-name = "{name}"
-about = "Made up."
-owner = "tests"
-when = "{when}"
-matches = [{{ recharge_count = 9, risk_band = "low" }}]
-excludes = [{{}}]
-"""
-RULES = SEGMENT.format(name="recharged", when="recharge_count >= 1") + SEGMENT.format(
-    name="calm", when="risk_band = 'low'"
-)
+RULES = segment("recharged", "recharge_count >= 1") + segment("calm", "risk_band = 'low'")
 BASE = '[spark]\nmaster = "local[1]"\nshuffle_partitions = 2\n[engines]\nrun = ["customer_score", "risk"]\n'
 REVIEWED = f'[[backfill]]\nfrom = {FIRST}\nto = {LAST}\nreason = "looked at again"\nasked_by = "a test"\n'
 
@@ -221,7 +211,7 @@ def test_levels_hardly_depend_on_where_the_steps_begin(spark: SparkSession, step
 
 
 def test_an_edited_rule_moves_its_members_the_same_night(spark: SparkSession, copy: Place) -> None:
-    rules = SEGMENT.format(name="recharged", when="recharge_count >= 2") + SEGMENT.format(name="new", when="true")
+    rules = segment("recharged", "recharge_count >= 2") + segment("new", "true")
     # What is met by everybody excludes nobody; that the example is wrong only `clm rules check` says.
     (copy.root / "conf" / "segments" / "mine.toml").write_text(rules)
     run_night(copy.settings(), LAST, progress=Progress())
@@ -300,7 +290,7 @@ def test_an_engine_that_breaks_its_word_stops_no_night(
 
 
 def test_a_faulty_rule_stops_everything_before_it_begins(copy: Place) -> None:
-    (copy.root / "conf" / "segments" / "bad.toml").write_text(SEGMENT.format(name="bad", when="rand() > 0"))
+    (copy.root / "conf" / "segments" / "bad.toml").write_text(segment("bad", "rand() > 0"))
     with pytest.raises(DataRefused, match=r"bad\.toml:2: bad: when has the function rand\(\)"):
         run_night(copy.settings(), LAST, progress=Progress())
     runs = Ledger.open(copy.settings().ledger_url).runs(LAST)

@@ -220,6 +220,7 @@ CASES = {
                 | {"is_active": False, "is_transacting": False, "event_date": AFTER},
                 set(),
             ),
+            "more electricity than bills": ({"electricity_count": 1}, {"categories_above_bills"}),
             "rail unknown": ({"rail_upi_count": None, "rail_upi_amount_minor": None}, set()),
             "free payments": (
                 {"transfer_amount_minor": 0, "rail_upi_amount_minor": 0, "largest_transfer_minor": 0},
@@ -255,6 +256,7 @@ CASES = {
             "good": ({}, set()),
             "only registered": ({name: None for name in PROFILE if name not in ("as_of_date", "customer_id")}, set()),
             "more dates before the mask": ({"active_days": 40}, set()),
+            "an electricity bill without its date": ({"electricity_count": 1}, {"electricity_incomplete"}),
             "a bit that was not counted": (
                 {"active_days": 1},
                 {"mask_above_active_days", "first_days_above_active_days"},
@@ -364,7 +366,7 @@ def test_every_expectation_is_turned_red_by_some_case(table):
         red & alike
         == {
             f"{name}_incomplete"
-            for name in ("recharge", "received", "reversed", "rail_upi", "largest_transfer", "interval")
+            for name in ("recharge", "received", "reversed", "rail_upi", "largest_transfer", "interval", "electricity")
         }
         & alike
     )

@@ -8,16 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.__main__ import main
-
-SEGMENT = """
-[[segment]]
-name = "{name}"
-about = "Made up."
-owner = "tests"
-when = "{when}"
-matches = [{{ recharge_count = 9 }}]
-excludes = [{{}}]
-"""
+from tests.segment_text import segment
 
 
 @pytest.fixture
@@ -34,12 +25,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_faulty_rule_of_a_folder_is_named_and_nothing_begins(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "a.toml").write_text(
-        SEGMENT.format(name="one", when="rand() > 0.5") + SEGMENT.format(name="two", when="recharge_cuont > 1")
-    )
-    (folder / "b.toml").write_text(
-        SEGMENT.format(name="three", when="reflect('a', 'b') = 'c'") + SEGMENT.format(name="one", when="true")
-    )
+    (folder / "a.toml").write_text(segment("one", "rand() > 0.5") + segment("two", "recharge_cuont > 1"))
+    (folder / "b.toml").write_text(segment("three", "reflect('a', 'b') = 'c'") + segment("one", "true"))
     for command in ("rules check", "rules columns", "run --date 2026-01-31", "explain U1", "preview segment one"):
         assert main(command.split()) == 3, command
         said = capsys.readouterr()
@@ -54,7 +41,7 @@ def test_every_faulty_rule_of_a_folder_is_named_and_nothing_begins(
 
 
 def test_rules_that_are_well_are_listed_with_their_versions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "mine.toml").write_text(SEGMENT.format(name="sender", when="recharge_count>=1"))
+    (folder / "mine.toml").write_text(segment("sender", "recharge_count>=1"))
     assert main(["rules", "check", "--no-examples", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     [own] = [row for row in rows if row["name"] == "sender"]
