@@ -58,7 +58,7 @@ demo: setup ## a small made-up super-app through the whole night, from deliverie
 	@$(CLM) demo
 
 test: setup ## the tests, without the slow ones; those on real data skip where it is absent
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, import rules, dependencies, generated docs in step
 	$(PY) -m ruff format --check .

@@ -31,8 +31,8 @@ SINGLE_NIGHTS = 3
 # From so many days before the single nights on levels are stepped night by night.
 STEPPED_DAYS = 14
 # So long the other feeds have been there: what the app tells is ten times as much as the payments. Who has not opened
-# the app for a month can be told only where it was there for two.
-APP_DAYS, OTHERS_DAYS = 60, 21
+# the app for a month can be told only where it was there for longer.
+APP_DAYS, OTHERS_DAYS = 45, 21
 SEED = 7
 # The windows of the retention table, in days after the first active date.
 BRACKETS = ("days_1_29", "days_30_59", "days_60_89", "days_90_119")

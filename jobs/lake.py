@@ -175,18 +175,18 @@ class Lake:
         days: Sequence[date],
         suites: Sequence[Suite],
         *,
-        is_day_by_day: bool = False,
+        is_laid_out: bool = False,
     ) -> Staged:
         """Write `frame`, which holds rows of `days` only, and gather the figures that `suites` ask for.
 
-        `is_day_by_day`: each of its tasks has rows of one day already.
+        `is_laid_out`: what each of its tasks has of a day is a file's worth.
         """
         if self.run is None:
             raise Failed("This lake was opened to be read.")
         self._ensure(table)
         generations = self.ledger.draw(self.run.run_id, table.name, days)
         fields = tuple(frame.dtypes)
-        if len(days) > MANY_DAYS and not is_day_by_day:
+        if len(days) > MANY_DAYS and not is_laid_out:
             # Else every task would write a file into every day.
             frame = frame.hint("rebalance", PARTITION)
         path, ddl = self.path(table.name), table.ddl(nullable=True)

@@ -19,19 +19,18 @@ def position_bit(position: str) -> str:
     return f"shiftleft(1L, cast({position} as int))"
 
 
-def aged(words: Sequence[str], days: int, *, into: int) -> list[str]:
-    """The mask as it is seen `days` later, in `into` words: each bit moves up; what leaves the last word is gone."""
-    skipped, rest = divmod(days, WORD)
+def aged(words: Sequence[str], days: str, *, into: int) -> list[str]:
+    """The mask as it is seen `days` (SQL, an int of 0 to 63) later, in `into` words: each bit moves up, or out."""
 
     def word(i: int) -> str:
         return f"coalesce({words[i]}, 0L)" if 0 <= i < len(words) else "0L"
 
-    if not rest:
-        return [word(i - skipped) for i in range(into)]
-    return [
-        f"(shiftleft({word(i - skipped)}, {rest}) | shiftrightunsigned({word(i - skipped - 1)}, {WORD - rest}))"
-        for i in range(into)
-    ]
+    def aged_word(i: int) -> str:
+        # Two shifts, so that nothing comes over from the word before where no day has passed.
+        before = f"shiftrightunsigned(shiftrightunsigned({word(i - 1)}, 1), {WORD - 1} - ({days}))"
+        return f"(shiftleft({word(i)}, {days}) | {before})"
+
+    return [aged_word(i) for i in range(into)]
 
 
 def from_position(words: Sequence[str], start: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial, reduce
@@ -32,12 +32,14 @@ BROADCAST_KEYS = 2_000_000
 
 @dataclass(frozen=True)
 class Conformed:
-    """One feed of the nights: staged, with its verdicts and what they were made from."""
+    """One feed of the nights: staged, with its verdicts, what they were made from and what was set aside."""
 
     feed: Feed
     staged: Staged
     verdicts: DataFrame
     tallies: list[Tally]
+    accepted: Mapping[tuple[date, str], tuple[int, int]]
+    refused: Sequence[DataFrame]
     looked_into: Mapping[date, date]
 
 
@@ -49,7 +51,9 @@ def run(night: Night) -> None:
         waited[account.source].add(account.taken_from)
     feeds = [FEEDS[name] for name in FEEDS if night.settings.sources_of(name)]
     conformed = night.side_by_side(partial(_conform, night, feed, waited) for feed in feeds)
-    quarantine = night.stage("core.quarantine", _quarantine(night, conformed, waited))
+    refusing = {group.source for each in conformed for group in each.tallies if group.outcome == conform.QUARANTINED}
+    with night.compiled(night.rows(f"raw.{source}" for source in refusing)):
+        quarantine = night.stage("core.quarantine", _quarantine(night, conformed))
     counts = _account(night, conformed, quarantine)
     feed_of = {source.name: source.feed for source in night.settings.sources}
     deliveries = night.stage("ops.deliveries", accounts.transform(night.spark, counts, feed_of))
@@ -63,10 +67,10 @@ def run(night: Night) -> None:
     )
     raw = night.upstreams([f"raw.{source.name}" for source in night.settings.sources])
     night.publish(quarantine, raw, announced_empty=night.days)
-    night.side_by_side(
-        partial(of_feed(each.feed.name).publish, night) for each in conformed if each.feed.name in FOLDED
-    )
-    night_identity.run(night)
+    states = {feed: partial(of_feed(feed).publish, night) for each in conformed if (feed := each.feed.name) in FOLDED}
+    others = [publish for feed, publish in states.items() if feed not in night_identity.STATES]
+    night.side_by_side([partial(night_identity.run, night), *others])
+    night.side_by_side(publish for feed, publish in states.items() if feed in night_identity.STATES)
     night.publish(deliveries, raw, announced_empty=night.days)
     for source in night.settings.sources:
         night.ledger.fix(source.name, night.days)
@@ -89,16 +93,24 @@ def _records(night: Night, source: Source, waited: Mapping[str, set[date]], *, w
 
 def _conform(night: Night, feed: Feed, waited: Mapping[str, set[date]]) -> Conformed:
     sources = night.settings.sources_of(feed.name)
-    records = _union(_records(night, source, waited) for source in sources)
-    with night.progress.step(f"tell the keys of {feed.name} apart"):
-        prospects = conform.prospects(records, feed, first=night.first, last=night.last).persist()
-        known, looked_into = _known(night, feed, prospects)
-        verdicts = conform.verdicts(prospects, known, feed).persist()
-        tallies = accounts.tally(verdicts)
-        prospects.unpersist()
-    has_implied = any(group.outcome == conform.IMPLIED for group in tallies)
-    posted = conform.transform(records, verdicts, feed, first=night.first, has_implied=has_implied)
-    return Conformed(feed, night.stage(f"core.{feed.name}", posted), verdicts, tallies, looked_into)
+    with night.compiled(night.rows(f"raw.{source.name}" for source in sources)):
+        records = _union(_records(night, source, waited) for source in sources)
+        with night.progress.step(f"tell the keys of {feed.name} apart"):
+            prospects = conform.prospects(records, feed, first=night.first, last=night.last).persist()
+            known, looked_into = _known(night, feed, prospects)
+            verdicts = conform.verdicts(prospects, known, feed).persist()
+            tallies = accounts.tally(verdicts)
+            prospects.unpersist()
+        has_implied = any(group.outcome == conform.IMPLIED for group in tallies)
+        posted = conform.transform(records, verdicts, feed, first=night.first, has_implied=has_implied)
+        staged = night.stage(f"core.{feed.name}", posted)
+        accepted = accounts.accepted(staged.frame)
+    refused = [
+        conform.quarantine(_records(night, source, waited, with_rows=True), verdicts, source)
+        for source in sources
+        if any((group.source, group.outcome) == (source.name, conform.QUARANTINED) for group in tallies)
+    ]
+    return Conformed(feed, staged, verdicts, tallies, accepted, refused, looked_into)
 
 
 def _known(night: Night, feed: Feed, prospects: DataFrame) -> tuple[DataFrame | None, dict[date, date]]:
@@ -127,13 +139,8 @@ def _known(night: Night, feed: Feed, prospects: DataFrame) -> tuple[DataFrame | 
 # ---- what was set aside, and the accounts
 
 
-def _quarantine(night: Night, conformed: Iterable[Conformed], waited: Mapping[str, set[date]]) -> DataFrame:
-    frames = [
-        conform.quarantine(_records(night, source, waited, with_rows=True), each.verdicts, source)
-        for each in conformed
-        for source in night.settings.sources_of(each.feed.name)
-        if any((group.source, group.outcome) == (source.name, conform.QUARANTINED) for group in each.tallies)
-    ]
+def _quarantine(night: Night, conformed: Iterable[Conformed]) -> DataFrame:
+    frames = [frame for each in conformed for frame in each.refused]
     return _union(frames) if frames else local_frame(night.spark, [], QUARANTINE.ddl(nullable=True))
 
 
@@ -170,7 +177,7 @@ def _account(night: Night, conformed: Iterable[Conformed], quarantine: Staged) -
         accepted: dict[tuple[date, str], tuple[int, int]] = {}
         for each in conformed:
             tallies += each.tallies
-            accepted.update(accounts.accepted(each.staged.frame))
+            accepted.update(each.accepted)
         return accounts.settle(delivered, landed_on, tallies, accepted, accounts.refused(quarantine.frame))
 
 

@@ -35,7 +35,7 @@ def _hop(night: Night, since: date | None, days: Sequence[date]) -> None:
         )
         for day in days
     ]
-    staged = night.audited(DUES.name, reduce(DataFrame.unionByName, snapshots), days, is_day_by_day=True)
+    staged = night.audited(DUES.name, reduce(DataFrame.unionByName, snapshots), days, is_laid_out=True)
     made_from = night.digests(DUES.name, since, since) if since else {}
     upstreams = {day: [*made_from.values()] for day in days}
     for feed, first in (("bills", start), ("transactions", looked_back)):

@@ -12,6 +12,8 @@ from jobs.runner import Night
 from schemas.identity import CONTACT_LINKS, IDENTITY_LINKS
 
 TOLD_BY = ("transactions", "app_events", "devices", "customers")
+# Snapshots of the night before that links are told from: while they are, no newer one may be published.
+STATES = {feed: of_feed(feed) for feed in ("customers", "contacts")}
 
 
 def run(night: Night) -> None:
@@ -27,7 +29,7 @@ def _link_ids(night: Night) -> None:
     feeds = [feed for feed in TOLD_BY if night.settings.sources_of(feed)]
     links = identity.transform(
         *(night.posted(feed) for feed in TOLD_BY),
-        customers_before=of_feed("customers").before(night) if "customers" in feeds else None,
+        customers_before=STATES["customers"].before(night) if "customers" in feeds else None,
         links_before=OF_IDS.before(night),
     )
     staged = night.audited(IDENTITY_LINKS.name, links)
@@ -44,7 +46,7 @@ def _link_contacts(night: Night) -> None:
     found = contact_links.transform(
         night.posted("contacts"),
         night.lake.read(IDENTITY_LINKS.name, known_on=night.last, since=night.first),
-        contacts_before=of_feed("contacts").before(night),
+        contacts_before=STATES["contacts"].before(night),
         links_before=OF_IDS.before(night),
     )
     staged = night.audited(CONTACT_LINKS.name, found)

@@ -73,7 +73,8 @@ def _tell_of_customers(night: Night) -> None:
         _add(made_from, _looked_back(night))
     empty = _nights_without_rows(night, [feed for feed in feeds if feed in NAMED])
     rows = daily.transform(told, settings.tracking, zone=settings.lake.zone)
-    staged = night.audited(CUSTOMER_DAILY.name, rows, announced_empty=empty)
+    with night.compiled(night.rows(f"core.{feed}" for feed in feeds)):
+        staged = night.audited(CUSTOMER_DAILY.name, rows, announced_empty=empty)
     night.publish(staged, made_from, announced_empty=empty)
 
 
@@ -114,9 +115,11 @@ def _hop(night: Night, since: date | None, days: Sequence[date]) -> dict[date, s
     """Publish the profiles of `days`, all from the one of `since`; returns their digests."""
     start = since + ONE_DAY if since else night.first_night
     previous = night.lake.read_day(CUSTOMER_PROFILE.name, since) if since else None
-    told = {day: night.lake.read(CUSTOMER_DAILY.name, known_on=day, since=start) for day in days}
-    profiles = [profile.transform(previous, told[day], since=since, as_of=day) for day in days]
-    staged = night.audited(CUSTOMER_PROFILE.name, reduce(DataFrame.unionByName, profiles), days, is_day_by_day=True)
+    told = night.lake.read(CUSTOMER_DAILY.name, known_on=days[-1], since=start)
+    profiles = profile.transform(previous, told, since=since, days=days)
+    known = night.rows([CUSTOMER_PROFILE.name], since, since) if since else 0
+    with night.compiled((known + night.rows([CUSTOMER_DAILY.name], start, days[-1])) * len(days)):
+        staged = night.audited(CUSTOMER_PROFILE.name, profiles, days, is_laid_out=len(days) == 1)
     kept = night.digests(CUSTOMER_PROFILE.name, since, since) if since else {}
     from_days = night.digests(CUSTOMER_DAILY.name, start, days[-1]) | kept
     night.publish(staged, {day: [each for then, each in from_days.items() if then <= day] for day in days})

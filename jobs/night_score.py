@@ -91,7 +91,7 @@ def _staged(
             return checking.within(
                 night.spark,
                 limit * max(1, len(scored)),
-                partial(night.stage, SCORES.name, frame, days, is_day_by_day=True),
+                partial(night.stage, SCORES.name, frame, days, is_laid_out=True),
                 name="the engines",
             )
         except Exception as error:

@@ -40,7 +40,7 @@ class Versions:
             return None
         nearest = max(night.ledger.kept_days(self.snapshot, night.first_night, yesterday), default=None)
         if nearest is None:
-            # None so old is kept, or tonight's own publication has just let it go: the log still knows.
+            # None so old is kept, or an earlier run of this night has let it go: the log still knows.
             told = night.lake.read(self.log, known_on=yesterday, since=night.first_night)
             return self.fold(None, told, days=[yesterday])
         kept = night.lake.read_day(self.snapshot, nearest)

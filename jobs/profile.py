@@ -7,7 +7,7 @@ any split of the same rows over nights gives the same profile.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -21,6 +21,8 @@ from schemas.mart import ACTIVITIES, CUSTOMER_PROFILE, HABITS, PAID_FAMILIES
 # Rows of the nights that one fold takes: a month at most, each telling of dates up to 127 days before it.
 LONGEST_FOLD = 31
 WORDS = 3
+# The day of a snapshot, where several are folded in one pass.
+SNAPSHOT = "snapshot_date"
 SUMS = (
     *(f"{family}_{what}" for family in PAID_FAMILIES for what in ("count", "amount_minor")),
     *(f"{habit}_count" for habit in HABITS),
@@ -43,15 +45,14 @@ def _total(what: str) -> str:
     return f"if(coalesce({some}) is null, null, {total})"
 
 
-def _told(daily: DataFrame, as_of: date) -> DataFrame:
-    """One row is what the nights told about one customer, in bits that count back from `as_of`.
+def _told(daily: DataFrame, as_of: str, key: Sequence[str]) -> DataFrame:
+    """One row is what the nights told about one customer, in bits that count back from `as_of` (SQL).
 
     `<activity>_<j>`: the words of its mask. `rising_<j>`: the words of all activity with bit 0 the oldest date
     that can be told, by which `first_days` is found. A date told more than 127 days late has no bit.
     """
     on_date = {**{family: f"{family}_count is not null" for family in FAMILIES}}
     on_date |= {"transacting": "is_transacting", "app": "foreground_event_count is not null", "any": "is_active"}
-    oldest = as_of - timedelta(days=WORDS * WORD - 1)
     habits = [f"if({counted} is not null, event_date, null) as last_{habit}_date" for habit, counted in HABITS.items()]
     rows = daily.selectExpr(
         "*",
@@ -60,8 +61,8 @@ def _told(daily: DataFrame, as_of: date) -> DataFrame:
         *(f"{counted} as {habit}_count" for habit, counted in HABITS.items() if counted != f"{habit}_count"),
         f"{_total('count')} as transacting_count",
         f"{_total('amount_minor')} as transacting_amount_minor",
-        f"datediff(date'{as_of}', event_date) as position",
-        f"datediff(event_date, date'{oldest}') as rising_position",
+        f"datediff({as_of}, event_date) as position",
+        f"datediff(event_date, {_oldest(as_of)}) as rising_position",
         f"datediff(as_of_date, event_date) between 0 and {DAYS - 1} as has_bit",
     )
 
@@ -84,30 +85,46 @@ def _told(daily: DataFrame, as_of: date) -> DataFrame:
             f"max(if({is_active}, event_date, null)) as last_{activity}_date",
             *words(activity, is_active, "position"),
         ]
-    told = rows.groupBy("customer_id").agg(*(F.expr(text) for text in aggregates))
-    return told.join(newest_device_per(daily, ("customer_id",)), "customer_id", "left")
+    told = rows.groupBy(*key).agg(*(F.expr(text) for text in aggregates))
+    return told.join(newest_device_per(daily, key), list(key), "left")
 
 
-def transform(previous: DataFrame | None, daily: DataFrame, *, since: date | None, as_of: date) -> DataFrame:
-    """One row is one customer ever seen, as known on `as_of`.
+def transform(previous: DataFrame | None, daily: DataFrame, *, since: date | None, days: Sequence[date]) -> DataFrame:
+    """One row is one customer ever seen, as known on one of `days`: each is folded from `previous`, in one pass.
 
     `previous` is the profile of the day `since`, `daily` what the nights after it told; without a previous one
     `daily` begins with the lake. Raises ValueError where the nights are more than a month.
     """
-    days = (as_of - since).days if since else 0
-    if days > LONGEST_FOLD:
-        raise ValueError(f"a fold from {since} to {as_of} is more than {LONGEST_FOLD} days")
+    if since and (max(days) - since).days > LONGEST_FOLD:
+        raise ValueError(f"a fold from {since} to {max(days)} is more than {LONGEST_FOLD} days")
     if previous is None:
         previous = local_frame(daily.sparkSession, [], CUSTOMER_PROFILE.ddl(nullable=True))
-    joined = _told(daily, as_of).alias("t").join(previous.alias("p"), "customer_id", "full")
-    merged = joined.selectExpr(*_merged(days, as_of))
-    return select_contract(merged.selectExpr("*", *_derived(as_of)), CUSTOMER_PROFILE)
+    if len(days) == 1:
+        # The nightly case, without a column for the one day there is.
+        daily, as_of, key = daily.where(f"as_of_date <= date'{days[0]}'"), f"date'{days[0]}'", ("customer_id",)
+    else:
+        as_of, key = SNAPSHOT, ("customer_id", SNAPSHOT)
+        each_day = ", ".join(f"date'{day}'" for day in sorted(days))
+        daily = daily.selectExpr("*", f"explode(array({each_day})) as {SNAPSHOT}").where(f"as_of_date <= {SNAPSHOT}")
+        previous = previous.selectExpr("*", f"explode(array({each_day})) as {SNAPSHOT}")
+    joined = _told(daily, as_of, key).alias("t").join(previous.alias("p"), list(key), "full")
+    passed = f"datediff({as_of}, date'{since}')" if since else "0"
+    merged = joined.selectExpr(*_merged(passed, as_of))
+    return select_contract(merged.selectExpr("*", *_derived()), CUSTOMER_PROFILE)
 
 
-def _merged(days: int, as_of: date) -> list[str]:
-    """Both sides of the fold in one row, with what is still needed of each for `first_days` and `active_days`."""
+def _oldest(as_of: str) -> str:
+    """The oldest date that can be told."""
+    return f"date_sub({as_of}, {WORDS * WORD - 1})"
+
+
+def _merged(passed: str, as_of: str) -> list[str]:
+    """Both sides of the fold in one row, with what is still needed of each for `first_days` and `active_days`.
+
+    `passed`: days from the profile before to `as_of`, both SQL.
+    """
     columns = [
-        f"date'{as_of}' as as_of_date",
+        f"{as_of} as as_of_date",
         "customer_id",
         "least(p.registered_at, t.registered_at) as registered_at",
         *(f"greatest(p.{name}, t.{name}) as {name}" for name in LARGEST),
@@ -123,7 +140,7 @@ def _merged(days: int, as_of: date) -> list[str]:
     columns += [f"if({is_told}, t.{name}, p.{name}) as {name}" for name in (*SEEN, *FACTS)]
     for activity in ACTIVITIES:
         stored = [f"p.{activity}_days_0_63", f"p.{activity}_days_64_127"]
-        known = aged(stored, days, into=WORDS)
+        known = aged(stored, passed, into=WORDS)
         columns += [
             f"least(p.first_{activity}_date, t.first_{activity}_date) as first_{activity}_date",
             f"greatest(p.last_{activity}_date, t.last_{activity}_date) as last_{activity}_date",
@@ -141,10 +158,9 @@ def _both(side: str, names: Sequence[str]) -> str:
     return ", ".join(f"{side}.{name}" for name in names)
 
 
-def _derived(as_of: date) -> list[str]:
-    oldest = as_of - timedelta(days=WORDS * WORD - 1)
+def _derived() -> list[str]:
     rising = [f"rising_{j}" for j in range(WORDS)]
-    start = f"datediff(first_date, date'{oldest}')"
+    start = f"datediff(first_date, {_oldest('as_of_date')})"
     # A first date older than what can be told tonight: tonight's dates lie that much further from it.
     before = f"if({start} > -63, shiftleft(coalesce(rising_0, 0L), cast(-{start} as int)), 0L)"
     told = f"if({start} >= 0, {from_position(rising, start)[0]}, {before})"

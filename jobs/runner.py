@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -27,7 +27,7 @@ from jobs.ledger import Ledger
 from jobs.ledger_records import Run, Upstream
 from jobs.progress import Progress
 from jobs.rules.book import RuleBook, compile_book
-from jobs.session import open_session
+from jobs.session import ManyRows, open_session
 from jobs.side_by_side import side_by_side
 from jobs.tokens import TokenMaker, token_maker
 from schemas.core import POSTED
@@ -54,6 +54,10 @@ class Night:
     book: RuleBook
     step_from: date | None = None
     judged: list[audit.Judged] = field(default_factory=list)
+    _many_rows: ManyRows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._many_rows = ManyRows(self.spark)
 
     @property
     def first(self) -> date:
@@ -80,6 +84,15 @@ class Night:
     def side_by_side(self, work: Iterable[Callable[[], Result]]) -> list[Result]:
         """What each piece of work returns; those that read what another of them publishes may not be among them."""
         return side_by_side(self.spark, work, self.settings.spark.tables_at_once)
+
+    def rows(self, tables: Iterable[str], first: date | None = None, last: date | None = None) -> int:
+        """How many are published of the tables from first to last, by default the nights of this run."""
+        published = [self.ledger.published(table, first or self.first, last or self.last) for table in tables]
+        return sum(each.rows for days in published for each in days.values())
+
+    def compiled(self, rows: int) -> AbstractContextManager[None]:
+        """Around queries over so many rows: where they are many they are compiled, even in a session for few."""
+        return self._many_rows.compiled(rows)
 
     @cached_property
     def history(self) -> tuple[date, date] | None:
@@ -124,13 +137,11 @@ class Night:
         published = self.ledger.published(table, first, last)
         return {day: Upstream(table=table, day=day, digest=each.digest) for day, each in published.items()}
 
-    def stage(
-        self, table: str, frame: Any, days: Sequence[date] | None = None, *, is_day_by_day: bool = False
-    ) -> Staged:
+    def stage(self, table: str, frame: Any, days: Sequence[date] | None = None, *, is_laid_out: bool = False) -> Staged:
         declared = pipeline.table_of(self.settings, table)
         suites = audit.suites(declared, self.settings)
         with self.progress.step(f"write {table}"):
-            return self.lake.stage(declared, frame, days or self.days, suites, is_day_by_day=is_day_by_day)
+            return self.lake.stage(declared, frame, days or self.days, suites, is_laid_out=is_laid_out)
 
     def judge(self, staged: Staged, announced_empty: Collection[date] = ()) -> list[audit.Judged]:
         """Audit staged days; what failed is for the caller to refuse, once all that belongs together was looked at."""
@@ -146,10 +157,10 @@ class Night:
         days: Sequence[date] | None = None,
         *,
         announced_empty: Collection[date] = (),
-        is_day_by_day: bool = False,
+        is_laid_out: bool = False,
     ) -> Staged:
         """Stage a table whose audit waits for no other; raises DataRefused where it failed."""
-        staged = self.stage(table, frame, days, is_day_by_day=is_day_by_day)
+        staged = self.stage(table, frame, days, is_laid_out=is_laid_out)
         self.judge_and_refuse(staged, announced_empty)
         return staged
 

@@ -8,9 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 
+from py4j.java_gateway import java_import
 from pyspark.sql import SparkSession
 
 from conf import Settings
@@ -24,17 +28,20 @@ INTERPRETED = {
     # Left unsaid, Spark looks into the environment for it with each value of an aggregate.
     "spark.sql.types.framework.enabled": "false",
 }
+TASKS = "spark.sql.shuffle.partitions"
 # And then a second task costs more than it spares, and a plan that is made anew after every shuffle too.
 FEW_ROWS = {
     **INTERPRETED,
     "spark.sql.adaptive.enabled": "false",
-    "spark.sql.shuffle.partitions": "1",
+    TASKS: "1",
     "spark.sql.leafNodeDefaultParallelism": "1",
     "spark.sql.files.minPartitionNum": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
     # Each file of a day is opened with room for so many rows in each of its columns.
     "spark.sql.parquet.columnarReaderBatchSize": "256",
 }
+# From so many rows on, compiling a query and its second task are worth their time.
+MANY_ROWS = 20_000
 # For a process that is soon over: Java's second compiler would take a third of its time.
 # Left alone, the first would get a cache too small for Spark, and a heap that grows by a full collection each time.
 SOON_OVER = {
@@ -92,7 +99,7 @@ def open_session(settings: Settings) -> SparkSession:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+        TASKS: str(settings.spark.shuffle_partitions),
         # The fold joins some 145 columns; beyond the default of 100 a join is not compiled.
         "spark.sql.codegen.maxFields": "250",
         # Spares the sort before a partitioned write.
@@ -116,4 +123,45 @@ def open_session(settings: Settings) -> SparkSession:
     builder = SparkSession.builder.appName("clm-lake").master(settings.spark.master)  # pyright: ignore[reportAttributeAccessIssue]
     for key, value in options.items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    spark = builder.getOrCreate()
+    # PySpark asks for it by its short name at each list of columns, and Java would look through all its packages.
+    java_import(spark._jvm, "org.apache.spark.api.python.PythonUtils")
+    return spark
+
+
+class ManyRows:
+    """Lets a session for few rows compile its queries, and shuffle for all cores, while one over many is under way."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._spark = spark
+        self._lock = Lock()
+        self._under_way = 0
+        self._cores = str(spark.sparkContext.defaultParallelism)
+        few = {key: value for key in (*INTERPRETED, TASKS) if (value := spark.conf.get(key, None)) is not None}
+        self._few = few if few.items() >= INTERPRETED.items() else {}
+
+    @contextmanager
+    def compiled(self, rows: int) -> Generator[None, None, None]:
+        """Around planning and running queries over so many rows; nothing changes for fewer than `MANY_ROWS`.
+
+        Those of other threads are compiled meanwhile as well.
+        """
+        if not self._few or rows < MANY_ROWS:
+            yield
+            return
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._under_way += change
+            if self._under_way:
+                for key in INTERPRETED:
+                    self._spark.conf.unset(key)
+                self._spark.conf.set(TASKS, self._cores)
+            else:
+                for key, value in self._few.items():
+                    self._spark.conf.set(key, value)

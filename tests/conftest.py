@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +17,9 @@ from pyspark.sql import SparkSession
 
 import conf
 from conf import Settings
+
+# What runs tests side by side has no file, so that PySpark takes it for its own doctests, and exits.
+sys.modules["__main__"].__dict__.setdefault("__file__", __file__)
 
 
 @pytest.fixture(scope="session")

@@ -162,7 +162,7 @@ def by_us(folder: Path, variant: Variant, runs: int) -> Measured:
         began = time.perf_counter()
         previous = source.read_day(CUSTOMER_PROFILE.name, YESTERDAY)
         told = source.read(CUSTOMER_DAILY.name, known_on=TONIGHT, since=TONIGHT)
-        folded = profile.transform(previous, told, since=YESTERDAY, as_of=TONIGHT)
+        folded = profile.transform(previous, told, since=YESTERDAY, days=[TONIGHT])
         staged = target.stage(variant.table, variant.stored(folded), [TONIGHT], suites)
         measured.audited.append(time.perf_counter() - began)
         measured.seconds.append(target.written_at - began)

@@ -37,7 +37,7 @@ def closed(
     for n in reversed(range(0, (until - begin).days + 1, 31)):
         night = until - timedelta(days=n)
         tonights = told.where(f"as_of_date <= date'{night}'" + (f" and as_of_date > date'{last}'" if last else ""))
-        before = profile.transform(before, tonights, since=last, as_of=night).persist()
+        before = profile.transform(before, tonights, since=last, days=[night]).persist()
         last = night
     assert before is not None
     days = [until - timedelta(days=n) for n in range((until - (since or until - timedelta(days=1))).days)]
@@ -232,6 +232,6 @@ def test_midnight_is_the_zones(spark: SparkSession) -> None:
     records = records_of(spark, source, rows)
     posted, _ = conform_nights(records, TRANSACTIONS, on("01-10"), on("01-11"))
     told_daily = daily.transform({"transactions": posted}, PLAN, zone=ZONE)
-    profiles = profile.transform(None, told_daily, since=None, as_of=on("01-18"))
+    profiles = profile.transform(None, told_daily, since=None, days=[on("01-18")])
     frame = cohorts.transform(profiles, COHORTS, close_after=CLOSE_AFTER, days=[on("01-18")])
     assert told(frame, "period", "first_date", "customers", "retained") == [("day_1", on("01-10"), 1, 1)]

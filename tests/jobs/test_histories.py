@@ -96,7 +96,7 @@ def delivered(postings: Sequence[Row], seed: int) -> list[Row]:
 def known_in_the_end(spark: SparkSession, posted: DataFrame) -> tuple[list[tuple[str | None, ...]], ...]:
     """The profiles of the last night, and what was told of each customer and date."""
     told = daily.transform({"transactions": posted}, PLAN, zone=ZONE).localCheckpoint()
-    profiles = profile.transform(None, told, since=None, as_of=LAST)
+    profiles = profile.transform(None, told, since=None, days=[LAST])
     counted = [name for name in told.columns if name.endswith(("_count", "_amount_minor"))]
     totals = told.groupBy("customer_id", "event_date").agg(*(F.sum(name).alias(name) for name in counted))
     return cells(profiles), cells(totals)

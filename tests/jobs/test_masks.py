@@ -38,8 +38,9 @@ def evaluated(spark: SparkSession, *expressions: str, nulls: bool = False) -> li
 
 def test_a_mask_ages(spark: SparkSession) -> None:
     for into in (2, 3):
-        sql = [word for days in SHIFTS for word in aged(["young", "old"], days, into=into)]
-        expected = [tuple(signed(word) for days in SHIFTS for word in words_of(mask << days, into)) for mask in MASKS]
+        passed = [days for days in SHIFTS if days < WORD]
+        sql = [word for days in passed for word in aged(["young", "old"], f"int({days})", into=into)]
+        expected = [tuple(signed(word) for days in passed for word in words_of(mask << days, into)) for mask in MASKS]
         assert evaluated(spark, *sql) == expected
         assert evaluated(spark, *sql, nulls=True) == expected
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -102,7 +102,7 @@ def folded(spark: SparkSession, told: DataFrame, nights: Sequence[date]) -> dict
     rows: list[Any] = []
     for night in nights:
         tonights = told.where(f"as_of_date <= date'{night}'" + (f" and as_of_date > date'{since}'" if since else ""))
-        rows = profile.transform(before, tonights, since=since, as_of=night).collect()
+        rows = profile.transform(before, tonights, since=since, days=[night]).collect()
         before, since = local_frame(spark, rows, CUSTOMER_PROFILE.ddl(nullable=True)), night
     return {row["customer_id"]: row.asDict() for row in rows}
 
@@ -271,4 +271,19 @@ def test_what_is_no_activity_leaves_no_bit(spark: SparkSession) -> None:
 
 def test_a_fold_of_more_than_a_month_is_refused(spark: SparkSession) -> None:
     with pytest.raises(ValueError, match="more than 31 days"):
-        profile.transform(None, daily_of(spark, []), since=day(0), as_of=day(32))
+        profile.transform(None, daily_of(spark, []), since=day(0), days=[day(32)])
+
+
+@pytest.mark.parametrize("since", [None, BEGIN + timedelta(days=40)])
+def test_days_at_once_are_each_day_alone(spark: SparkSession, since: date | None) -> None:
+    days = [(since or BEGIN) + timedelta(days=n) for n in (1, 2, 9, 31)]
+    told = daily_of(spark, histories(5))
+    before = None
+    if since is not None:
+        earlier = told.where(f"as_of_date <= date'{since}'")
+        before = profile.transform(None, earlier, since=None, days=[since]).persist()
+    tonights = told.where(f"as_of_date > date'{since}'") if since else told
+    at_once = profile.transform(before, tonights, since=since, days=days)
+    alone = [row for day in days for row in profile.transform(before, tonights, since=since, days=[day]).collect()]
+    assert {row["as_of_date"] for row in alone} == set(days)
+    assert Counter(at_once.collect()) == Counter(alone)

@@ -1,0 +1,65 @@
+"""A session for few rows, while a query over many is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs.session import INTERPRETED, MANY_ROWS, TASKS, ManyRows
+
+WHOLE_STAGE = "spark.sql.codegen.wholeStage"
+
+
+@pytest.fixture
+def tasks(spark: SparkSession) -> Iterator[str]:
+    """How many tasks the session shuffles into: not as many as there are cores."""
+    before = str(spark.conf.get(TASKS))
+    spark.conf.set(TASKS, "7")
+    yield "7"
+    spark.conf.set(TASKS, before)
+
+
+def settings_of(spark: SparkSession) -> tuple[str | None, str | None]:
+    return spark.conf.get(WHOLE_STAGE), spark.conf.get(TASKS)
+
+
+def test_many_rows_are_compiled_until_the_last_of_them_is_done(spark: SparkSession, tasks: str) -> None:
+    cores = str(spark.sparkContext.defaultParallelism)
+    many = ManyRows(spark)
+    entered, leave = Event(), Event()
+
+    def other() -> None:
+        with many.compiled(MANY_ROWS):
+            entered.set()
+            leave.wait(30)
+
+    with ThreadPoolExecutor(1) as pool:
+        with many.compiled(MANY_ROWS):
+            begun = pool.submit(other)
+            assert entered.wait(30)
+        # This one is done, the other one goes on.
+        assert settings_of(spark) == ("true", cores)
+        leave.set()
+        begun.result()
+    assert {key: spark.conf.get(key) for key in INTERPRETED} == INTERPRETED
+    assert spark.conf.get(TASKS) == tasks
+
+
+def test_few_rows_are_not(spark: SparkSession, tasks: str) -> None:
+    with ManyRows(spark).compiled(MANY_ROWS - 1):
+        assert settings_of(spark) == ("false", tasks)
+
+
+def test_an_error_leaves_the_session_as_it_was(spark: SparkSession, tasks: str) -> None:
+    with pytest.raises(ZeroDivisionError), ManyRows(spark).compiled(MANY_ROWS):
+        _ = 1 / 0
+    assert settings_of(spark) == ("false", tasks)
+
+
+def test_a_session_that_compiles_stays_as_it_is(compiled: SparkSession, tasks: str) -> None:
+    with ManyRows(compiled).compiled(MANY_ROWS):
+        assert settings_of(compiled) == ("true", tasks)
