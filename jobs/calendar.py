@@ -8,6 +8,8 @@ from itertools import groupby
 
 # Snapshots are kept for this many days, and at month ends.
 KEPT_DAYS = 7
+# So many days that follow each other are folded, or judged, in one plan.
+FORTNIGHT = 14
 # Rows wait for the next Sunday at the longest.
 LONGEST_WAIT = timedelta(days=8)
 # Stands for the night of all that was known before the nights that are told.
@@ -67,13 +69,19 @@ def judged_snapshots(judged: Sequence[date], days: Sequence[date]) -> set[date]:
     return {judged[0] - timedelta(days=1), *judged} & set(days) if judged else set()
 
 
+def fortnights(days: Sequence[date]) -> list[list[date]]:
+    """The days in order, in groups that are small enough for one plan."""
+    return [list(days[start : start + FORTNIGHT]) for start in range(0, len(days), FORTNIGHT)]
+
+
 def hops(days: Sequence[date]) -> list[list[date]]:
     """Snapshot days in order, grouped into those that are folded at once from the newest snapshot before the group.
 
-    Of days that follow each other the first is alone: the others then reach back to it and no further.
+    Of days that follow each other the first is alone: the others then reach back to it and no further, or, after a
+    fortnight, to the last of that.
     """
     groups: list[list[date]] = []
     for _, run in groupby(enumerate(days), key=lambda numbered: numbered[1] - timedelta(days=numbered[0])):
         first, *others = [day for _, day in run]
-        groups += [[first], others] if others else [[first]]
+        groups += [[first], *fortnights(others)]
     return groups

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import night_score, segment_status, segments, transitions
+from jobs.calendar import fortnights
 from jobs.engines.base import reads_profile_only, score_columns
 from jobs.errors import Busy
 from jobs.frames import local_frame, select_contract
@@ -49,8 +50,8 @@ def _groups(night: Night) -> list[list[date]]:
     first, *others = night.steps
     if others and not night_score.can_learn(night, first):
         # From the first night itself the second one can.
-        return [[first], others]
-    return [night.steps]
+        return [[first], *fortnights(others)]
+    return fortnights(night.steps)
 
 
 def _judge(night: Night, days: Sequence[date]) -> None:

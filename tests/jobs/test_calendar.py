@@ -89,6 +89,9 @@ def test_days_that_follow_each_other_are_folded_at_once_from_the_first_of_them()
     january, february = date(2026, 1, 31), date(2026, 2, 28)
     week = days_between(date(2026, 3, 4), date(2026, 3, 10))
     assert hops([january, february, *week]) == [[january], [february], week[:1], week[1:]]
+    # Of a long row each fold reaches back a fortnight at most: more than a month could not be folded.
+    row = days_between(date(2026, 3, 1), date(2026, 4, 9))
+    assert hops(row) == [row[:1], row[1:15], row[15:29], row[29:]]
     assert hops([january]) == [[january]]
     assert hops([]) == []
 
