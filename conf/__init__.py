@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from conf.errors import ConfError, Fault
 from conf.loader import load
-from conf.rules import EngineSettings, LevelSettings, Risk, RiskSettings, Rung, Segment, Stage, Written
+from conf.rules import EngineSettings, LevelSettings, Owned, Risk, RiskSettings, Rung, Segment, Stage, Written
 from conf.settings import (
     Backfill,
     CohortSettings,
@@ -21,9 +21,12 @@ from conf.settings import (
     TrackingPlan,
 )
 from conf.source import ColumnType, Files, Limits, Source
+from conf.triggers import Cap, CapSettings, Trigger
 
 __all__ = [
     "Backfill",
+    "Cap",
+    "CapSettings",
     "CohortSettings",
     "ColumnType",
     "ConfError",
@@ -33,6 +36,7 @@ __all__ = [
     "LakeSettings",
     "LevelSettings",
     "Limits",
+    "Owned",
     "QualitySettings",
     "Risk",
     "RiskSettings",
@@ -43,6 +47,7 @@ __all__ = [
     "SparkSettings",
     "Stage",
     "TrackingPlan",
+    "Trigger",
     "Written",
     "load",
 ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from conf.checks import source_faults
 from conf.errors import ConfError, Fault, hint
 from conf.folder import FILES, TABLES, Folder, overlay, packaged
 from conf.model import Model, parse
-from conf.rules import EngineSettings, LevelSettings, RiskSettings, Segment, Written
+from conf.rules import EngineSettings, LevelSettings, Owned, RiskSettings, Segment, Written
 from conf.settings import (
     Backfill,
     CohortSettings,
@@ -23,6 +24,9 @@ from conf.settings import (
 )
 from conf.source import Source
 from conf.toml import Document, KeyPath, Layers
+from conf.triggers import CapSettings, Trigger
+
+Own = TypeVar("Own", bound=Owned)
 
 
 def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -56,8 +60,11 @@ def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Set
     engines = table(EngineSettings, "engines")
     levels = _rules(LevelSettings, "levels.toml", ("lifecycle", "level"), folders, faults)
     risk = _rules(RiskSettings, "risk.toml", ("risk",), folders, faults)
+    cap_layers = _layers(folders, ("caps.toml",), faults)
+    caps = parse(CapSettings, cap_layers.data, cap_layers, faults)
     backfills = _backfills(folders, faults)
-    segments = _segments(folders if conf is None or conf.packaged.segments else folders[1:], faults)
+    segments = _owned(Segment, "segment", folders if conf is None or conf.packaged.segments else folders[1:], faults)
+    triggers = _owned(Trigger, "trigger", folders if conf is None or conf.packaged.triggers else folders[1:], faults)
     sources = _sources(folders if conf is None or conf.packaged.sources else folders[1:], lake, faults)
 
     if lake and cohorts:
@@ -75,7 +82,7 @@ def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Set
         message = f"is needed, because a ledger cannot lie on {root}; give the URL of a PostgreSQL database"
         faults.append(Fault(key="CLM_LEDGER_URL", message=message))
     token_keys = environ.get("CLM_TOKEN_KEYS")
-    if faults or not (lake and spark and quality and cohorts and tracking and engines and levels and risk):
+    if faults or not (lake and spark and quality and cohorts and tracking and engines and levels and risk and caps):
         raise ConfError(faults)
     return Settings(
         env=env,
@@ -90,8 +97,10 @@ def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Set
         engines=engines,
         levels=levels,
         risk=risk,
+        caps=caps,
         backfills=backfills,
         segments=segments,
+        triggers=triggers,
         sources=sources,
     )
 
@@ -138,29 +147,29 @@ def _rules(
     return settings
 
 
-def _segments(folders: Sequence[Folder], faults: list[Fault]) -> tuple[Segment, ...]:
-    """The segments in name order; one of a later folder replaces those of the same name.
+def _owned(model: type[Own], key: str, folders: Sequence[Folder], faults: list[Fault]) -> tuple[Own, ...]:
+    """The segments, or triggers, in name order; one of a later folder replaces those of the same name.
 
     A name that stands twice in one folder is left to the check of the rules, which names every faulty one.
     """
-    segments: dict[str, list[Segment]] = {}
+    rules: dict[str, list[Own]] = {}
     for folder in folders:
-        own: dict[str, list[Segment]] = {}
-        for document in folder.read_all("segments", faults):
+        own: dict[str, list[Own]] = {}
+        for document in folder.read_all(f"{key}s", faults):
             layers = Layers([document])
-            faults.extend(_unknown_keys(layers, ("segment",)))
-            entries = layers.data.get("segment", ())
+            faults.extend(_unknown_keys(layers, (key,)))
+            entries = layers.data.get(key, ())
             if not isinstance(entries, tuple):
-                faults.append(layers.fault(("segment",), "should be [[segment]], one for each entry"))
+                faults.append(layers.fault((key,), f"should be [[{key}]], one for each entry"))
                 continue
             for index, entry in enumerate(entries):
-                if segment := parse(Segment, entry, layers, faults, ("segment", index)):
-                    _place(segment, layers, ("segment", index))
-                    own.setdefault(segment.name, []).append(segment)
-        for name in own.keys() & segments.keys():
+                if rule := parse(model, entry, layers, faults, (key, index)):
+                    _place(rule, layers, (key, index))
+                    own.setdefault(rule.name, []).append(rule)
+        for name in own.keys() & rules.keys():
             own[name][0].replace_earlier()
-        segments |= own
-    return tuple(segment for _, named in sorted(segments.items()) for segment in named)
+        rules |= own
+    return tuple(rule for _, named in sorted(rules.items()) for rule in named)
 
 
 def _place(rule: Written, layers: Layers, path: KeyPath) -> None:

@@ -54,8 +54,8 @@ class LevelSettings(Frozen):
     level: tuple[Rung, ...] = Field(min_length=1, max_length=30)
 
 
-class Segment(Written):
-    """A segment: everyone whose row meets `when`, from `effective_from` on."""
+class Owned(Written):
+    """A rule of somebody's own, which counts from `effective_from` on while it is `enabled`."""
 
     owner: Text
     when: Text
@@ -71,6 +71,10 @@ class Segment(Written):
     def replace_earlier(self) -> None:
         """Note that it does; the loader does, once."""
         self._replaces = True
+
+
+class Segment(Owned):
+    """A segment: everyone whose row meets `when`."""
 
 
 class Risk(Written):

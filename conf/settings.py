@@ -13,6 +13,7 @@ from conf.errors import ConfError, Fault, hint
 from conf.model import Frozen, Region, Text, Zone, spelt
 from conf.rules import EngineSettings, LevelSettings, RiskSettings, Segment
 from conf.source import Source
+from conf.triggers import CapSettings, Trigger
 from schemas.columns import SCREEN_GROUPS
 
 Days = Annotated[int, Field(ge=0)]
@@ -153,7 +154,7 @@ class Settings(Frozen):
 
     `landing` is the folder deliveries arrive in; `ledger_url` is for SQLAlchemy and may hold a password: never
     log it. `token_keys` is the file with the keys of tokens. `sources` are in name order, which is the order in
-    which they claim keys; `segments` are too, and a name that is used twice is there twice.
+    which they claim keys; `segments` and `triggers` are too, and a name that is used twice is there twice.
     """
 
     env: str
@@ -168,8 +169,10 @@ class Settings(Frozen):
     engines: EngineSettings
     levels: LevelSettings
     risk: RiskSettings
+    caps: CapSettings
     backfills: tuple[Backfill, ...] = ()
     segments: tuple[Segment, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
     sources: tuple[Source, ...] = ()
 
     @property
@@ -187,6 +190,8 @@ class Settings(Frozen):
                 "levels": {"lifecycle": {"__all__": {"name", "when"}}, "level": {"__all__": {"name", "enter", "stay"}}},
                 "risk": {"bands": True, "risk": {"__all__": {"name", "points", "when"}}},
                 "segments": {"__all__": {"name", "when", "effective_from", "enabled"}},
+                "caps": True,
+                "triggers": {"__all__": set(Trigger.model_fields) - {"owner", "about", "matches", "excludes"}},
             },
         )
         for source in resolved["sources"]:

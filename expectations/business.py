@@ -12,6 +12,7 @@ from statistics import median
 from expectations import feeds
 from expectations.feeds import ROWS_OF_THE_DAY, null_shares
 from expectations.figures import ROWS, Expectation, Figure, NoRow, Severity, Suite, literal, suite_of
+from schemas.acting import SELECTED, WITHHELD
 from schemas.columns import RAILS
 from schemas.core import FAMILIES
 from schemas.customer_daily import BILL_CATEGORIES
@@ -20,6 +21,8 @@ from schemas.mart import HABITS, PAID_FAMILIES
 from schemas.table import Table
 
 LARGEST_MOVE = Decimal("0.5")
+# Counted before anybody is selected.
+ELIGIBLE = Figure("eligible", None)
 
 
 def suites(
@@ -49,6 +52,8 @@ def suites(
             return (retention_cohorts(),)
         case "mart.upgrade_retention":
             return (upgrade_retention(),)
+        case "mart.selections":
+            return (selections(),)
         case "ops.deliveries":
             return (deliveries(limits),)
         case _:
@@ -191,6 +196,30 @@ def upgrade_retention() -> Suite:
             NoRow("not_closed", "datediff(as_of_date, first_to) < 119", "the windows looked at have closed"),
         ),
     )
+
+
+def selections() -> Suite:
+    """mart.selections: everybody who was eligible ends somewhere, and who is written to is so over a channel."""
+    reached = ", ".join(literal(step) for step in (SELECTED, *WITHHELD))
+    conserved = Expectation(
+        "eligible_conserved",
+        ROWS.name,
+        "everyone eligible is selected, or left out at one step",
+        equals=ELIGIBLE.name,
+    )
+    suite = suite_of(
+        "business",
+        "mart.selections",
+        (
+            NoRow(
+                "channel_disagrees",
+                f"(step in ({reached})) <> (channel is not null)",
+                "who is selected or withheld has a channel, and nobody else",
+            ),
+        ),
+        (ROWS, ELIGIBLE),
+    )
+    return suite.expecting(conserved)
 
 
 def deliveries(limits: Mapping[str, Decimal]) -> Suite:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
@@ -43,13 +43,19 @@ def suites(table: Table, settings: Settings) -> tuple[Suite, ...]:
     )
 
 
-def judge(staged: Staged, settings: Settings, ledger: Ledger, announced_empty: Collection[date]) -> list[Judged]:
-    """What each expectation of the table said of each day."""
+def judge(
+    staged: Staged,
+    settings: Settings,
+    ledger: Ledger,
+    announced_empty: Collection[date],
+    counted: Mapping[date, Mapping[str, int]],
+) -> list[Judged]:
+    """What each expectation of the table said of each day; `counted` are figures that its rows do not tell."""
     differences = len(derived.schema_differences(staged.table, staged.fields))
     cases: list[tuple[Suite, dict[str, Any]]] = []
     owners: list[date] = []
     for day in staged.days:
-        figures = {**staged.figures[day], SCHEMA_DIFFERENCES.name: differences}
+        figures = {**staged.figures[day], SCHEMA_DIFFERENCES.name: differences, **counted.get(day, {})}
         for suite in _of_day(staged, day, settings, ledger, announced_empty):
             if suite.expectations:
                 cases.append((suite, figures))

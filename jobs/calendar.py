@@ -65,7 +65,7 @@ def stepped_days(
 
 
 def judged_snapshots(judged: Sequence[date], days: Sequence[date]) -> set[date]:
-    """The days whose profiles are needed to judge: each, and the one before the first, which engines learn from."""
+    """The days whose snapshots are needed to judge: each, and the one before the first, which engines learn from."""
     return {judged[0] - timedelta(days=1), *judged} & set(days) if judged else set()
 
 

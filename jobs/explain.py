@@ -11,12 +11,12 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs import rule_rows
 from jobs.engines.base import Engine
 from jobs.errors import Failed
 from jobs.lake import Lake
 from jobs.membership import known_on
 from jobs.rules.book import RuleBook
-from jobs.rules.columns import read
 from jobs.rules.language import Predicate
 from jobs.segments import SCORE_TYPES
 from schemas.judgement import CUSTOMER_SEGMENTS, SCORES, SEGMENT_TRANSITIONS
@@ -144,7 +144,7 @@ def _scores(lake: Lake, customer: str, day: date) -> list[Score]:
 
 def _told(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, day: date) -> dict[str, Any]:
     """The customer's facts by name, and the answer to each condition by its text."""
-    row = rule_rows(lake, book, engines, day, customer)
+    row = rows_of_day(lake, book, engines, day, customer)
     predicates = {predicate.text: predicate.spark for predicate in _predicates(book)}
     found = row.selectExpr(
         "*", *(f"{sql} as `condition {number}`" for number, sql in enumerate(predicates.values()))
@@ -155,7 +155,7 @@ def _told(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, 
     return {**told, **{text: told[f"condition {number}"] for number, text in enumerate(predicates)}}
 
 
-def rule_rows(
+def rows_of_day(
     lake: Lake, book: RuleBook, engines: Sequence[Engine], day: date, customer: str | None = None
 ) -> DataFrame:
     """One row is one customer as the segments see them on `day`: facts, scores, and the stored stage and level."""
@@ -163,20 +163,14 @@ def rule_rows(
     def of(frame: DataFrame) -> DataFrame:
         return frame if customer is None else _of(frame, customer)
 
-    facts = {name for name in book.facts_read if book.columns[name].sql}
-    rows = of(lake.read_day(CUSTOMER_PROFILE.name, day)).selectExpr("customer_id", *read(book.columns, facts))
-    judged = of(known_on(lake, day)).select("customer_id", "lifecycle", "level", "segments")
-    rows = rows.join(judged, "customer_id", "left")
-    has_scores = bool(lake.ledger.published(SCORES.name, day, day))
-    for engine in engines:
-        names = [f"{what} as {engine.prefix}_{what}" for what in SCORE_TYPES]
-        if has_scores:
-            scores = of(lake.read_day(SCORES.name, day)).where(F.col("engine") == F.lit(engine.name))
-            rows = rows.join(scores.selectExpr("customer_id", *names), "customer_id", "left")
-        else:
-            nothing = (f"cast(null as {t}) as {engine.prefix}_{what}" for what, t in SCORE_TYPES.items())
-            rows = rows.selectExpr("*", *nothing)
-    return rows
+    return rule_rows.transform(
+        of(lake.read_day(CUSTOMER_PROFILE.name, day)),
+        of(known_on(lake, day)),
+        of(lake.read_day(SCORES.name, day)) if lake.ledger.published(SCORES.name, day, day) else None,
+        columns=book.columns,
+        names={*book.facts_read, *(f"{engine.prefix}_{what}" for engine in engines for what in SCORE_TYPES)},
+        engines=engines,
+    )
 
 
 def _predicates(book: RuleBook) -> list[Predicate]:

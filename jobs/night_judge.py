@@ -163,8 +163,9 @@ def _keep_rules(night: Night, day: date) -> None:
     if night.lake.exists(RULE_VERSIONS.name):
         earlier = night.lake.read(RULE_VERSIONS.name, known_on=day - ONE_DAY)
         known = {tuple(row) for row in earlier.select("kind", "name", "rule_version").collect()}
-    texts, versions = night.book.texts, night.book.versions
-    rows = [(day, *key, versions[key], texts[key], day) for key in sorted(texts) if (*key, versions[key]) not in known]
+    texts = {(*key, night.book.versions[key]): text for key, text in night.book.texts.items()}
+    texts |= {("trigger", trigger.name, trigger.version): trigger.text for trigger in night.book.triggers}
+    rows = [(day, *key, text, day) for key, text in sorted(texts.items()) if key not in known]
     if not rows and not night.ledger.published(RULE_VERSIONS.name, day, day):
         return
     frame = select_contract(local_frame(night.spark, rows, RULE_VERSIONS.ddl(nullable=True)), RULE_VERSIONS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs import pipeline
 from jobs.errors import Busy, Usage
+from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTIONS
 from schemas.core import CUSTOMER_DAILY
 from schemas.feeds import FEEDS
 from schemas.judgement import CUSTOMER_SEGMENTS, SEGMENT_STATUS, SEGMENT_TRANSITIONS
@@ -17,8 +18,11 @@ from schemas.ops import DELIVERIES as ACCOUNTS
 if TYPE_CHECKING:
     from jobs.runner import Night
 
-# The stage that goes night by night.
-STEPPED = "judge"
+# What goes night by night: stage → tables of the night before.
+STEPPED = {
+    "judge": (CUSTOMER_SEGMENTS.name, SEGMENT_TRANSITIONS.name, SEGMENT_STATUS.name),
+    "select": (SELECTIONS.name, CONTACT_HISTORY.name, HOLDOUTS.name),
+}
 
 
 def refuse_out_of_order(night: Night, wanted: Sequence[str]) -> None:
@@ -39,9 +43,11 @@ def refuse_out_of_order(night: Night, wanted: Sequence[str]) -> None:
     yesterday = night.first - timedelta(days=1)
     # What is new to a lake, a source or a table of its own, has no yesterday; what every lake has is not new.
     has_accounts = bool(night.ledger.published(ACCOUNTS.name, yesterday, yesterday))
-    if STEPPED in wanted and night.history and night.history[0] < night.first:
-        for table in (CUSTOMER_SEGMENTS, SEGMENT_TRANSITIONS, SEGMENT_STATUS):
-            _refuse_missing(night, table.name, yesterday)
+    for stage in set(STEPPED) & set(wanted):
+        for table in STEPPED[stage]:
+            known = night.ledger.days(table)
+            if known and known[0] < night.first and pipeline.has_table(night.settings, table):
+                _refuse_missing(night, table, yesterday)
     for job in jobs:
         for table in job.writes:
             may_be_new = job.stage == "land" or (

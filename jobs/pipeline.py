@@ -10,6 +10,7 @@ from typing import Literal
 
 from conf import Settings
 from schemas import CATALOGUE
+from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTIONS
 from schemas.core import CUSTOMER_DAILY, DEVICE_DAILY, FOLDED, STATES
 from schemas.dues import DUES
 from schemas.feeds import CAMPAIGN_FEEDBACK, FEEDS
@@ -27,7 +28,10 @@ from schemas.restricted import CONTACT_HASHES
 from schemas.table import Table
 from schemas.upgrade import UPGRADE_RETENTION
 
-STAGES = ("land", "conform", "know", "judge")
+STAGES = ("land", "conform", "know", "judge", "select")
+
+# Feeds that say who may be written to.
+SELECTED_BY = ("consents", "customers", "campaign_feedback")
 
 Mode = Literal["range", "hop", "step", "rare"]
 
@@ -95,7 +99,8 @@ def night(settings: Settings) -> tuple[Job, ...]:
         *_dues(settings),
         Job(name="upgrade", stage="know", reads=(CUSTOMER_PROFILE.name,), writes=(UPGRADE_RETENTION.name,), mode="hop"),
         *_judge(settings),
-        Job(name="quality", stage="judge", reads=(), writes=("ops.quality",)),
+        *_select(settings),
+        Job(name="quality", stage="select", reads=(), writes=("ops.quality",)),
     )
 
 
@@ -117,6 +122,32 @@ def _judge(settings: Settings) -> tuple[Job, ...]:
         Job(name="count members", stage="judge", reads=members, writes=(SEGMENT_STATUS.name,), mode="step"),
         Job(name="keep rules", stage="judge", reads=(), writes=(RULE_VERSIONS.name,), mode="rare"),
     )
+
+
+def _select(settings: Settings) -> tuple[Job, ...]:
+    """Who is written to, where the lake has triggers."""
+    if not settings.triggers:
+        return ()
+    reads = (
+        *stepped_on(settings),
+        CUSTOMER_SEGMENTS.name,
+        SEGMENT_TRANSITIONS.name,
+        *((SCORES.name,) if settings.engines.run else ()),
+        *(f"core.{feed}" for feed in SELECTED_BY if settings.sources_of(feed)),
+    )
+    decided = (SELECTIONS.name,)
+    return (
+        Job(name="select", stage="select", reads=reads, writes=decided, mode="step"),
+        Job(name="remember contacts", stage="select", reads=decided, writes=(CONTACT_HISTORY.name,), mode="step"),
+        Job(name="register holdouts", stage="select", reads=decided, writes=(HOLDOUTS.name,), mode="step"),
+    )
+
+
+def stepped_on(settings: Settings) -> tuple[str, ...]:
+    """The snapshots of which each night that is stepped needs its own."""
+    has_dues = any(trigger.over == "dues" for trigger in settings.triggers)
+    dues = [table for job in _dues(settings) for table in job.writes] if has_dues else []
+    return (CUSTOMER_PROFILE.name, *dues)
 
 
 def tells(settings: Settings, feed: str, *columns: str) -> bool:

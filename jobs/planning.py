@@ -16,7 +16,6 @@ from jobs.ledger_records import Upstream
 from jobs.pipeline import Job, Mode
 from jobs.staleness import Published, first_nights, publications, replacements_due, stale_days
 from schemas.judgement import CUSTOMER_SEGMENTS
-from schemas.mart import CUSTOMER_PROFILE
 
 ONE_DAY = timedelta(days=1)
 NOT_PUBLISHED = "not published"
@@ -54,7 +53,7 @@ def plan(
         for table in job.writes:
             match job.mode:
                 case "hop":
-                    judged = stepped if table == CUSTOMER_PROFILE.name else ()
+                    judged = stepped if table in pipeline.stepped_on(settings) else ()
                     found = due.hops(job, table, days, judged)
                 case "step":
                     found = due.ranges(job, table, stepped)

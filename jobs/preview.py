@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from jobs.engines.base import Engine
 from jobs.errors import Failed
-from jobs.explain import rule_rows
+from jobs.explain import rows_of_day
 from jobs.lake import Lake
 from jobs.membership import known_on
 from jobs.rules.book import Rule, RuleBook
@@ -50,7 +50,7 @@ def preview(lake: Lake, book: RuleBook, engines: Sequence[Engine], rule: Rule, d
         nearest = lake.ledger.nearest_kept(CUSTOMER_PROFILE.name, day)
         hint = f"; the nearest is of {nearest}" if nearest else ""
         raise Failed(f"The facts of {day} are not kept (the last 7 days are, and month ends){hint}.")
-    rows = rule_rows(lake, book, engines, day).selectExpr("*", f"{rule.predicate.spark} as is_in")
+    rows = rows_of_day(lake, book, engines, day).selectExpr("*", f"{rule.predicate.spark} as is_in")
     yesterday = day - timedelta(days=1)
     judged = lake.ledger.days(CUSTOMER_SEGMENTS.name)
     is_known = judged is not None and judged[0] <= yesterday

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -32,7 +32,6 @@ from jobs.side_by_side import side_by_side
 from jobs.tokens import TokenMaker, token_maker
 from schemas.core import POSTED
 from schemas.judgement import CUSTOMER_SEGMENTS
-from schemas.mart import CUSTOMER_PROFILE
 
 Result = TypeVar("Result")
 
@@ -53,6 +52,8 @@ class Night:
     engines: Sequence[Engine]
     book: RuleBook
     step_from: date | None = None
+    # Of a replay only what was delivered counts as a contact.
+    contacts: Literal["live", "replay"] = "live"
     judged: list[audit.Judged] = field(default_factory=list)
     _many_rows: ManyRows = field(init=False)
 
@@ -112,7 +113,7 @@ class Night:
         """The nights of this run of which the table gets a snapshot."""
         known = self.ledger.days(table)
         days = snapshot_days(self.first, self.last, max(self.last, known[1]) if known else self.last)
-        if table != CUSTOMER_PROFILE.name:
+        if table not in pipeline.stepped_on(self.settings):
             return days
         return sorted({*days, *judged_snapshots(self.steps, self.days)})
 
@@ -143,10 +144,18 @@ class Night:
         with self.progress.step(f"write {table}"):
             return self.lake.stage(declared, frame, days or self.days, suites, is_laid_out=is_laid_out)
 
-    def judge(self, staged: Staged, announced_empty: Collection[date] = ()) -> list[audit.Judged]:
-        """Audit staged days; what failed is for the caller to refuse, once all that belongs together was looked at."""
+    def judge(
+        self,
+        staged: Staged,
+        announced_empty: Collection[date] = (),
+        counted: Mapping[date, Mapping[str, int]] | None = None,
+    ) -> list[audit.Judged]:
+        """Audit staged days; what failed is for the caller to refuse, once all that belongs together was looked at.
+
+        `counted`: figures of a day that are known from elsewhere than its rows.
+        """
         with self.progress.step(f"audit {staged.table.name}"):
-            judged = audit.judge(staged, self.settings, self.ledger, announced_empty)
+            judged = audit.judge(staged, self.settings, self.ledger, announced_empty, counted or {})
         self.judged += judged
         return judged
 
@@ -158,15 +167,21 @@ class Night:
         *,
         announced_empty: Collection[date] = (),
         is_laid_out: bool = False,
+        counted: Mapping[date, Mapping[str, int]] | None = None,
     ) -> Staged:
         """Stage a table whose audit waits for no other; raises DataRefused where it failed."""
         staged = self.stage(table, frame, days, is_laid_out=is_laid_out)
-        self.judge_and_refuse(staged, announced_empty)
+        self.judge_and_refuse(staged, announced_empty, counted)
         return staged
 
-    def judge_and_refuse(self, staged: Staged, announced_empty: Collection[date] = ()) -> None:
+    def judge_and_refuse(
+        self,
+        staged: Staged,
+        announced_empty: Collection[date] = (),
+        counted: Mapping[date, Mapping[str, int]] | None = None,
+    ) -> None:
         """Audit a staged table that waits for no other; raises DataRefused where it failed."""
-        audit.refuse_failures(self.judge(staged, announced_empty))
+        audit.refuse_failures(self.judge(staged, announced_empty, counted))
 
     def publish(
         self,
@@ -189,9 +204,15 @@ class Night:
 
 def stages() -> dict[str, Callable[[Night], None]]:
     """What each stage does, in order. The modules import this one."""
-    from jobs import night_conform, night_judge, night_know, night_land
+    from jobs import night_conform, night_judge, night_know, night_land, night_select
 
-    return {"land": night_land.run, "conform": night_conform.run, "know": night_know.run, "judge": night_judge.run}
+    return {
+        "land": night_land.run,
+        "conform": night_conform.run,
+        "know": night_know.run,
+        "judge": night_judge.run,
+        "select": night_select.run,
+    }
 
 
 def run_night(settings: Settings, day: date, *, stage: str | None = None, progress: Progress) -> None:
@@ -213,13 +234,15 @@ def backfill(
     reason: str,
     until: str | None = None,
     step_from: date | None = None,
+    contacts: Literal["live", "replay"] = "replay",
     progress: Progress,
 ) -> None:
     """A range of nights, each stage as one job over all of them; on an empty lake the bootstrap.
 
     Levels and segments are stepped night by night from `step_from` on, by default the last seven nights.
     Days that are published already need an entry in conf/backfills.toml that covers them. A run of the same
-    nights that did not end is taken up after the last stage that it published.
+    nights that did not end is taken up after the last stage that it published. What they select counts as contacts
+    where these are `live`; else only what is delivered does.
     """
     if last < first:
         raise Usage(f"--to {last} is before --from {first}.")
@@ -229,7 +252,7 @@ def backfill(
         list(pipeline.STAGES[: pipeline.STAGES.index(_stages_of(until)[0]) + 1]) if until else list(pipeline.STAGES)
     )
     with opened(settings, "backfill", first, last, None, progress) as night:
-        night.step_from = step_from
+        night.step_from, night.contacts = step_from, contacts
         order.refuse_holes(night)
         done = order.published_before_the_end(night)
         if not done:

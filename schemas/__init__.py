@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas import core, judgement, mart, ops, restricted, upgrade
+from schemas import acting, core, judgement, mart, ops, restricted, upgrade
 from schemas.table import Table
 
 CATALOGUE: dict[str, Table] = {
@@ -12,6 +12,7 @@ CATALOGUE: dict[str, Table] = {
         *mart.TABLES,
         *upgrade.TABLES,
         *judgement.TABLES,
+        *acting.TABLES,
         *ops.TABLES,
         *restricted.TABLES,
     )

@@ -159,7 +159,7 @@ RULE_VERSIONS = Table(
     keep="8 years",
     columns=(
         AS_OF_DATE,
-        _kind("lifecycle", "level", "segment"),
+        _kind("lifecycle", "level", "segment", "trigger"),
         _NAME,
         _RULE_VERSION.required(),
         Column(name="text", type="string", about="The rule as it was understood.", nullable=False),

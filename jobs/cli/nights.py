@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date as Date
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -34,6 +34,12 @@ StepFrom = Annotated[
     Date | None,
     day_option("--step-from", about="From where on levels are stepped night by night; default: the last 7."),
 ]
+Contacts = Annotated[
+    Literal["live", "replay"],
+    typer.Option(
+        "--contacts", help="replay: of what these nights select only what is delivered is a contact; live: all of it."
+    ),
+]
 
 
 def run(date: AsOf, stage: Stage = None, env: Env = None, quiet: Quiet = False, debug: Debug = False) -> None:
@@ -54,6 +60,7 @@ def backfill(
     reason: Reason,
     until: Until = None,
     step_from: StepFrom = None,
+    contacts: Contacts = "replay",
     env: Env = None,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -68,7 +75,16 @@ def backfill(
 
     from jobs.runner import backfill as carry_out
 
-    carry_out(settings, first, last, reason=reason.strip(), until=until, step_from=step_from, progress=progress)
+    carry_out(
+        settings,
+        first,
+        last,
+        reason=reason.strip(),
+        until=until,
+        step_from=step_from,
+        contacts=contacts,
+        progress=progress,
+    )
     progress.note(f"{first} to {last}: done. `clm status --date {last}` shows what is published.")
 
 

@@ -1,4 +1,4 @@
-"""`clm rules check` and `clm rules columns`: for those who write segments and levels."""
+"""`clm rules check` and `clm rules columns`: for those who write segments, levels and triggers."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def check(
             for (kind, name), version in book.versions.items()
         )
         return
-    replaced = [segment.name for segment in settings.segments if segment.replaces]
+    replaced = [rule.name for rule in (*settings.segments, *settings.triggers) if rule.replaces]
     if replaced:
         print(f"Of your own in place of what is shipped: {', '.join(replaced)}.")
     print(
-        f"{len(book.segments)} segments, {len(book.lifecycle)} stages, {len(book.levels)} levels and "
-        f"{len(settings.risk.risk)} risks are well; their examples are {examples}."
+        f"{len(book.segments)} segments, {len(book.triggers)} triggers, {len(book.lifecycle)} stages, "
+        f"{len(book.levels)} levels and {len(settings.risk.risk)} risks are well; their examples are {examples}."
     )
 
 
 @app.command("columns")
 def columns(as_json: Json = False, env: Env = None, debug: Debug = False) -> None:
-    """What rules may read of a customer: names, types, units, and what each says."""
+    """What rules may read of a customer, and triggers of a due: names, types, units, and what each says."""
     settings = conf.load(env)
     rows = list(_rows(compile_book(settings, score_columns(engines(settings)))))
     if as_json:
@@ -62,7 +62,7 @@ def columns(as_json: Json = False, env: Env = None, debug: Debug = False) -> Non
 
 
 def _rows(book: RuleBook) -> Iterator[dict[str, Any]]:
-    for column in book.columns.values():
+    for column in book.columns_of_triggers.values():
         yield {
             "column": column.name,
             "type": column.type.value,

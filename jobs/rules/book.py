@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from conf import RiskSettings, Rung, Segment, Settings, Stage, Written
-from conf.errors import hint
+from conf import RiskSettings, Rung, Segment, Settings, Stage
 from jobs.errors import DataRefused
-from jobs.rules.columns import facts, judged
-from jobs.rules.language import Layer, Predicate, RuleColumn, RuleFault, Type, version_of
+from jobs.rules.columns import dues, facts, judged, moved
+from jobs.rules.faults import checked, in_examples, named_twice, without_examples
+from jobs.rules.language import Layer, Predicate, RuleColumn, version_of
 from jobs.rules.predicates import check, never_falls
+from jobs.rules.triggers import TriggerRule, compile_triggers
 
 # What a rule decides and its name; stages and levels are decided together, so have the name of their kind.
 Key = tuple[str, str]
@@ -49,15 +50,21 @@ class Level:
 
 @dataclass(frozen=True)
 class RuleBook:
-    """The checked rules of a lake: stages and levels in their order, segments by name.
+    """The checked rules of a lake: stages and levels in their order, segments and triggers by name.
 
-    `columns`: all that segments may read.
+    `columns`: all that segments may read; triggers over dues read the due's columns as well.
     """
 
     columns: Mapping[str, RuleColumn]
     lifecycle: tuple[Rule, ...]
     levels: tuple[Level, ...]
     segments: tuple[Rule, ...]
+    triggers: tuple[TriggerRule, ...]
+
+    @property
+    def columns_of_triggers(self) -> Mapping[str, RuleColumn]:
+        """All that any trigger may read."""
+        return {**self.columns, **moved(tuple(rung.name for rung in self.levels)), **dues()}
 
     @property
     def lifecycle_text(self) -> str:
@@ -102,58 +109,43 @@ def compile_book(settings: Settings, scores: Mapping[str, RuleColumn]) -> RuleBo
     first = Layer(columns=known, currency=currency, decided=DECIDED)
     stages = settings.levels.lifecycle
     rungs = settings.levels.level
-    faults += _twice("stage", stages) + _twice("level", rungs) + _twice("segment", settings.segments)
+    faults += named_twice("stage", stages) + named_twice("level", rungs) + named_twice("segment", settings.segments)
     lifecycle = tuple(_stages(stages, first, faults))
     levels = tuple(_rungs(rungs, first, faults))
     names = judged(tuple(stage.name for stage in stages), tuple(rung.name for rung in rungs))
     second = Layer(columns={**known, **names}, currency=currency, decided=("segments",))
+    faults += without_examples(settings.segments)
     segments = tuple(sorted(_segments(settings.segments, second, faults), key=lambda rule: rule.name))
     compile_risks(settings, faults)
     for rules, layer in ((stages, first), (rungs, first), (settings.segments, second)):
-        _refuse_examples(rules, layer, faults)
+        faults += in_examples(rules, layer)
+    acting = {**second.columns, **moved(tuple(rung.name for rung in rungs))}
+    triggers = compile_triggers(settings, acting, _enabled(settings), faults)
     if faults:
         raise DataRefused("\n".join(faults))
-    return RuleBook(second.columns, lifecycle, levels, segments)
+    return RuleBook(second.columns, lifecycle, levels, segments, triggers)
 
 
 def compile_risks(settings: Settings, faults: list[str]) -> list[Rule]:
     """The rules of the risk engine, which read facts alone; what is wrong is added to `faults`."""
     risks: RiskSettings = settings.risk
     layer = Layer(columns=facts(zone=settings.lake.zone), currency=settings.lake.currency, decided=DECIDED)
-    faults += _twice("risk", risks.risk)
-    _refuse_examples(risks.risk, layer, faults)
-    checked = ((risk, _checked(risk, "when", risk.when, layer, faults)) for risk in risks.risk)
-    return [Rule(risk.name, risk.about, risk.location, predicate) for risk, predicate in checked if predicate]
+    faults += named_twice("risk", risks.risk) + in_examples(risks.risk, layer)
+    found = ((risk, checked(check, risk, "when", risk.when, layer, faults)) for risk in risks.risk)
+    return [Rule(risk.name, risk.about, risk.location, predicate) for risk, predicate in found if predicate]
 
 
 def _read(predicates: Iterable[Predicate]) -> tuple[str, ...]:
     return tuple(sorted({name for predicate in predicates for name in predicate.columns}))
 
 
-def _twice(what: str, rules: Sequence[Written]) -> list[str]:
-    """A name that stands twice, at each place after the first."""
-    first: dict[str, str] = {}
-    faults: list[str] = []
-    for rule in rules:
-        if rule.name in first:
-            faults.append(
-                f"{rule.location}: {what} {rule.name}: the name is taken in {first[rule.name]}; names are unique."
-            )
-        first.setdefault(rule.name, rule.location)
-    return faults
-
-
-def _checked(rule: Written, key: str, text: str, layer: Layer, faults: list[str]) -> Predicate | None:
-    try:
-        return check(text, layer)
-    except RuleFault as fault:
-        faults.append(f"{rule.location}: {rule.name}: {key} {fault}.")
-        return None
+def _enabled(settings: Settings) -> set[str]:
+    return {segment.name for segment in settings.segments if segment.enabled}
 
 
 def _stages(stages: Sequence[Stage], layer: Layer, faults: list[str]) -> Iterator[Rule]:
     for stage in stages:
-        if predicate := _checked(stage, "when", stage.when, layer, faults):
+        if predicate := checked(check, stage, "when", stage.when, layer, faults):
             yield Rule(stage.name, stage.about, stage.location, predicate)
     if stages[-1].when != EVERYONE:
         faults.append(f'{stages[-1].location}: {stages[-1].name}: the last stage takes whoever is left: when = "true".')
@@ -161,8 +153,8 @@ def _stages(stages: Sequence[Stage], layer: Layer, faults: list[str]) -> Iterato
 
 def _rungs(rungs: Sequence[Rung], layer: Layer, faults: list[str]) -> Iterator[Level]:
     for rung in rungs:
-        enter = _checked(rung, "enter", rung.enter, layer, faults)
-        stay = _checked(rung, "stay", rung.stay, layer, faults)
+        enter = checked(check, rung, "enter", rung.enter, layer, faults)
+        stay = checked(check, rung, "stay", rung.stay, layer, faults)
         if enter and not never_falls(rung.enter, layer):
             falling = [name for name in enter.columns if not layer.columns[name].is_lifetime]
             what = f"reads {falling[0]}, which may fall again" if falling else "may be left again"
@@ -179,42 +171,6 @@ def _rungs(rungs: Sequence[Rung], layer: Layer, faults: list[str]) -> Iterator[L
 
 def _segments(segments: Sequence[Segment], layer: Layer, faults: list[str]) -> Iterator[Rule]:
     for segment in segments:
-        for key in ("matches", "excludes"):
-            if not getattr(segment, key):
-                faults.append(
-                    f"{segment.location}: {segment.name}: {key} is empty; give an example, which is run as a test."
-                )
-        predicate = _checked(segment, "when", segment.when, layer, faults)
+        predicate = checked(check, segment, "when", segment.when, layer, faults)
         if predicate and segment.enabled:
             yield Rule(segment.name, segment.about, segment.location, predicate, segment.owner, segment.effective_from)
-
-
-# ---- examples
-
-TYPES: Mapping[Type, type] = {
-    Type.NUMBER: int,
-    Type.MONEY: int,
-    Type.TEXT: str,
-    Type.YES_NO: bool,
-    Type.DATE: date,
-    Type.TEXTS: tuple,
-}
-
-
-def _refuse_examples(rules: Iterable[Written], layer: Layer, faults: list[str]) -> None:
-    faults += [f"{rule.location}: {rule.name}: {fault}." for rule in rules for fault in _example_faults(rule, layer)]
-
-
-def _example_faults(rule: Written, layer: Layer) -> Iterator[str]:
-    for key in ("matches", "excludes"):
-        for number, example in enumerate(getattr(rule, key), start=1):
-            for name, value in example.items():
-                column = layer.columns.get(name)
-                if column is None:
-                    yield f"{key} {number}: there is no column {name}{hint(name, layer.columns)}"
-                elif type(value) not in (float, int) if column.is_fraction else type(value) is not TYPES[column.type]:
-                    yield f"{key} {number}: {name} is {column.type.value}, not {value!r}"
-                elif column.accepted and value not in column.accepted:
-                    yield f"{key} {number}: {name} is never {value!r}{hint(str(value), column.accepted)}"
-                elif isinstance(value, int) and abs(value) >= 2**63:
-                    yield f"{key} {number}: {name} is a number of at most 18 digits"

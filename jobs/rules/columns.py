@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from jobs.masks import from_position
 from jobs.rules.language import RuleColumn, Type
 from schemas.customer_daily import APP, DEVICE, FAMILIES
+from schemas.dues import DUES
 from schemas.mart import CUSTOMER_PROFILE, HABITS, PAID_FAMILIES, SAID
 from schemas.table import Column
 
@@ -67,6 +68,55 @@ def judged(lifecycle: tuple[str, ...], levels: tuple[str, ...]) -> dict[str, Rul
         ),
     }
 
+
+def moved(levels: tuple[str, ...]) -> dict[str, RuleColumn]:
+    """What triggers read beside what segments do: how the customer moved that night."""
+    upgraded = RuleColumn(
+        name="upgraded_from",
+        type=Type.TEXT,
+        about="The level that the customer has left for a higher one that night, by their own doing.",
+        accepted=levels,
+    )
+    return {upgraded.name: upgraded}
+
+
+def dues() -> dict[str, RuleColumn]:
+    """What triggers over dues read of the open bill or plan; `sql` makes it of a row of mart.dues."""
+    told = (
+        RuleColumn(
+            name="days_to_due",
+            type=Type.NUMBER,
+            about="Days from the send date, the day after the night, until it falls due.",
+            unit="days; negative once it is overdue",
+            is_nullable=False,
+            sql="cast(datediff(due_date, as_of_date) - 1 as bigint)",
+        ),
+        _of_due("due_kind", "kind", is_nullable=False),
+        _of_due("due_category", "category"),
+        _of_due("due_biller_id", "biller_id"),
+        RuleColumn(
+            name="due_amount_minor",
+            type=Type.MONEY,
+            about=DUES.column("amount_minor").about,
+            unit=DUES.column("amount_minor").unit,
+            is_nullable=False,
+            sql="amount_minor",
+        ),
+    )
+    return {column.name: column for column in told}
+
+
+def _of_due(name: str, column: str, *, is_nullable: bool = True) -> RuleColumn:
+    told = DUES.column(column)
+    return RuleColumn(
+        name=name, type=Type.TEXT, about=told.about, is_nullable=is_nullable, accepted=told.accepted, sql=column
+    )
+
+
+# What in_segment('…') looks into; examples of triggers name it, rules do not.
+SEGMENTS = RuleColumn(
+    name="segments", type=Type.TEXTS, about="The segments that the customer is in.", is_nullable=False
+)
 
 # ---- kinds of column
 

@@ -11,6 +11,7 @@ from conf import Settings, Written
 from jobs.errors import DataRefused
 from jobs.frames import local_frame
 from jobs.rules.book import RuleBook, compile_risks
+from jobs.rules.columns import SEGMENTS
 from jobs.rules.language import Predicate, RuleColumn, Type
 from jobs.segments import ladder, stage_of
 
@@ -32,13 +33,14 @@ def failures(spark: SparkSession, settings: Settings, book: RuleBook) -> list[st
     expressions: dict[str, str] = {"stage": stage_of(book), "rung": ladder(book)}
     predicates: dict[str, Predicate] = {f"segment {rule.name}": rule.predicate for rule in book.segments}
     faults: list[str] = []
+    predicates |= {f"trigger {rule.name}": rule.predicate for rule in book.triggers}
     predicates |= {f"risk {rule.name}": rule.predicate for rule in compile_risks(settings, faults)}
     if faults:
         raise DataRefused("\n".join(faults))
     asked = list(_asked(settings, book))
     if not asked:
         return []
-    columns = book.columns
+    columns = {**book.columns_of_triggers, SEGMENTS.name: SEGMENTS}
     rows = [_row(number, example, columns) for number, (_, example, _, _) in enumerate(asked)]
     ddl = ", ".join(f"{name} {_type(column)}" for name, column in columns.items())
     told = local_frame(spark, rows, f"example int, {ddl}").selectExpr(
@@ -57,6 +59,7 @@ def failures(spark: SparkSession, settings: Settings, book: RuleBook) -> list[st
 def _asked(settings: Settings, book: RuleBook) -> Iterator[tuple[str, Mapping[str, Any], tuple[str, Any], bool]]:
     """Of each example: where it stands, its row, which answer it is about, and whether it should be met."""
     enabled = {rule.name for rule in book.segments}
+    acting = {rule.name for rule in book.triggers}
     groups: list[tuple[Sequence[Written], str | None]] = [
         (settings.levels.lifecycle, "stage"),
         (settings.levels.level, "rung"),
@@ -66,6 +69,9 @@ def _asked(settings: Settings, book: RuleBook) -> Iterator[tuple[str, Mapping[st
         for rule in rules:
             key = (column, rule.name) if column else (f"segment {rule.name}", True)
             yield from _of(rule, key)
+    for trigger in settings.triggers:
+        if trigger.name in acting:
+            yield from _of(trigger, (f"trigger {trigger.name}", True))
     for risk in settings.risk.risk:
         yield from _of(risk, (f"risk {risk.name}", True))
 

@@ -76,6 +76,16 @@ class Predicate:
     parts: tuple[Predicate, ...] = ()
 
 
+@dataclass(frozen=True)
+class Amount:
+    """A checked number or amount of money, null where it cannot be told: what it reads, and how two engines say it."""
+
+    text: str
+    spark: str
+    duckdb: str
+    columns: tuple[str, ...]
+
+
 class RuleFault(ValueError):
     """What is wrong with a rule, in one sentence."""
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from sqlglot import exp
 from sqlglot.expressions.core import Expression
 
-from jobs.rules.checking import Checker
-from jobs.rules.language import IN_SEGMENT, Layer, Predicate, RuleFault, Type
+from jobs.rules.checking import AMOUNTS, Checker
+from jobs.rules.language import IN_SEGMENT, Amount, Layer, Predicate, RuleFault, Type
 from jobs.rules.parsing import flattened, parse, told
-from jobs.rules.writing import Checked, duckdb_sql, in_brackets, spark_sql
+from jobs.rules.writing import Checked, as_fraction, duckdb_sql, in_brackets, spark_sql
 
 
 def check(text: str, layer: Layer) -> Predicate:
@@ -27,6 +27,17 @@ def check(text: str, layer: Layer) -> Predicate:
     known = told(tree, exp.And, is_null=False)
     parts = tuple(_predicate(part, Checker(layer).check(part, known)) for part in conjuncts)
     return replace(_predicate(tree, checked), parts=parts)
+
+
+def amount(text: str, layer: Layer) -> Amount:
+    """The number or money in `text`, by which rows are ordered; raises RuleFault."""
+    tree = parse(text, layer.money)
+    checked = Checker(layer).check(tree, frozenset())
+    if checked.type not in AMOUNTS:
+        raise RuleFault(f"is {checked.type.value} and should be a number or money, such as largest_transfer_minor")
+    columns = sorted({column.name for column in tree.find_all(exp.Column)})
+    sql = as_fraction(checked, True).tree
+    return Amount(tree.sql(dialect="spark"), spark_sql(sql), duckdb_sql(sql), tuple(columns))
 
 
 def never_falls(text: str, layer: Layer) -> bool:

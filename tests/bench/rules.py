@@ -50,7 +50,7 @@ def settings_with(settings: Settings, count: int) -> Settings:
         Segment.model_validate({"name": f"s{n:04}", "when": text.format(n=n % 80 + 1), **example})
         for n, text in enumerate(islice(cycle(texts), count))
     )
-    return settings.model_copy(update={"segments": rules})
+    return settings.model_copy(update={"segments": rules, "triggers": ()})
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -72,7 +72,7 @@ def simulated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def in_one_go(spark: SparkSession, simulated: Path) -> OneLake:
     lake = OneLake(spark, simulated)
-    backfill(lake.settings, FIRST, LAST, reason="first load", progress=Progress())
+    backfill(lake.settings, FIRST, LAST, reason="first load", contacts="live", progress=Progress())
     return lake
 
 
@@ -86,7 +86,8 @@ def copied(spark: SparkSession, simulated: Path, root: Path) -> OneLake:
 def test_nights_one_by_one_are_the_range(spark: SparkSession, simulated: Path, in_one_go: OneLake, tmp_path: Path):
     stepped = copied(spark, simulated, tmp_path)
     since = LAST - timedelta(days=SINGLE - 1)
-    backfill(stepped.settings, FIRST, since - timedelta(days=1), reason="first load", progress=Progress())
+    before = since - timedelta(days=1)
+    backfill(stepped.settings, FIRST, before, reason="first load", contacts="live", progress=Progress())
     for number in range(SINGLE):
         run_night(stepped.settings, since + timedelta(days=number), progress=Progress())
     assert stepped.digests(since, LAST) == in_one_go.digests(since, LAST)

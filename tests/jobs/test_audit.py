@@ -134,7 +134,7 @@ def judged(lake: Lake) -> list[audit.Judged]:
     rows = [row for day, fault in zip(DAYS, FAULTS, strict=True) for row in faulty(day, fault)]
     rows += [payment(day) for day in BETWEEN]
     staged = stage(lake, TRANSACTIONS, frame(lake.spark, TRANSACTIONS, rows), sorted([*DAYS, *BETWEEN]))
-    return audit.judge(staged, lake.settings, lake.ledger, [])
+    return audit.judge(staged, lake.settings, lake.ledger, [], {})
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,16 @@ def test_the_days_between_are_right(judged: list[audit.Judged]) -> None:
 
 def test_a_day_that_was_announced_empty_may_be_empty(lake: Lake) -> None:
     staged = stage(lake, TRANSACTIONS, frame(lake.spark, TRANSACTIONS, [payment(MON)]), [MON, MON + timedelta(days=1)])
-    assert [each[1] for each in failures(audit.judge(staged, lake.settings, lake.ledger, []))] == ["not_empty"]
-    assert failures(audit.judge(staged, lake.settings, lake.ledger, [MON + timedelta(days=1)])) == []
+    assert [each[1] for each in failures(audit.judge(staged, lake.settings, lake.ledger, [], {}))] == ["not_empty"]
+    assert failures(audit.judge(staged, lake.settings, lake.ledger, [MON + timedelta(days=1)], {})) == []
 
 
 def test_a_column_that_was_not_written_is_refused(lake: Lake) -> None:
     """Delta takes such files, and readers would see nulls; one that is not declared it refuses itself."""
     staged = stage(lake, NOTES, notes(lake.spark, [note(MON)]).drop("note"), [MON])
-    assert failures(audit.judge(staged, lake.settings, lake.ledger, [])) == [(MON, "schema_as_declared", "1", "fail")]
+    assert failures(audit.judge(staged, lake.settings, lake.ledger, [], {})) == [
+        (MON, "schema_as_declared", "1", "fail")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_a_column_that_was_not_written_is_refused(lake: Lake) -> None:
 def test_the_accounts_are_audited(lake: Lake, changes: Mapping[str, object], expectation: str | None) -> None:
     row = {**DELIVERY, "as_of_date": MON, "taken_from": MON, "delivery_id": "d1", **changes}
     staged = stage(lake, DELIVERIES, frame(lake.spark, DELIVERIES, [row]), [MON])
-    found = [each[1] for each in failures(audit.judge(staged, lake.settings, lake.ledger, []))]
+    found = [each[1] for each in failures(audit.judge(staged, lake.settings, lake.ledger, [], {}))]
     assert found == ([expectation] if expectation else [])
 
 
@@ -201,7 +203,7 @@ def test_a_quarantined_row_without_a_reason_is_refused(lake: Lake) -> None:
         {**row, "record": "2026-01-26/2", "reasons": ["unparsable"]},
     ]
     staged = stage(lake, QUARANTINE, frame(lake.spark, QUARANTINE, rows), [MON])
-    assert failures(audit.judge(staged, lake.settings, lake.ledger, [])) == [(MON, "no_reason", "1", "fail")]
+    assert failures(audit.judge(staged, lake.settings, lake.ledger, [], {})) == [(MON, "no_reason", "1", "fail")]
 
 
 @pytest.mark.parametrize("severity", ["warn", "fail"])
@@ -214,7 +216,7 @@ def test_a_day_outside_the_usual_volume_is_said_with_the_severity_of_the_lake(la
     # 4, 4 and then 1 row: the median of the two Mondays before is 4, and half of it is 2.
     rows = [payment(day, transaction_id=f"t{i}") for day in weeks for i in range(4 if day != weeks[-1] else 1)]
     staged = stage(lake, TRANSACTIONS, frame(lake.spark, TRANSACTIONS, rows), weeks)
-    assert failures(audit.judge(staged, settings, lake.ledger, [])) == [(weeks[-1], "volume", "1", severity)]
+    assert failures(audit.judge(staged, settings, lake.ledger, [], {})) == [(weeks[-1], "volume", "1", severity)]
 
 
 def test_only_ten_failures_are_told_and_the_rest_counted(judged: list[audit.Judged]) -> None:

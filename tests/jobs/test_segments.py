@@ -271,7 +271,7 @@ def book_of(*rules: Mapping[str, object], engines: Mapping[str, object] = ENGINE
     """A book with these segments and the shipped levels."""
     examples = {"matches": ({},), "excludes": ({},), "about": "Made up.", "owner": "tests"}
     made = tuple(Segment.model_validate({**examples, **rule}) for rule in rules)
-    return compile_book(SETTINGS.model_copy(update={"segments": made}), engines)
+    return compile_book(SETTINGS.model_copy(update={"segments": made, "triggers": ()}), engines)
 
 
 def test_an_edit_of_a_rule_is_told_from_what_the_customer_did(spark: SparkSession) -> None:

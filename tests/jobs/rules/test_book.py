@@ -23,7 +23,7 @@ def settings_of(*rules: dict[str, Any], levels: LevelSettings | None = None) -> 
     segments = tuple(Segment.model_validate({"name": f"rule_{n}", **common, **rule}) for n, rule in enumerate(rules))
     for number, segment in enumerate(segments):
         segment.at(f"own/segments/mine.toml:{10 * number + 1}")
-    return SHIPPED.model_copy(update={"segments": segments, "levels": levels or SHIPPED.levels})
+    return SHIPPED.model_copy(update={"segments": segments, "triggers": (), "levels": levels or SHIPPED.levels})
 
 
 def book_of(*rules: dict[str, Any]) -> RuleBook:

@@ -1,0 +1,150 @@
+"""The funnel over the tables of a lake: what the selection reads of them, for the night and for a preview alike."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from conf.triggers import LONGEST
+from jobs import acting, eligible, rule_rows, selection
+from jobs.engines.base import Engine, score_columns
+from jobs.frames import local_frame
+from jobs.lake import Lake
+from jobs.pipeline import has_table, stepped_on
+from jobs.rules.book import RuleBook
+from jobs.rules.columns import dues, read
+from jobs.size_guard import why_held
+from schemas.acting import CONTACT_HISTORY, SELECTIONS
+from schemas.core import POSTED, STATES
+from schemas.dues import DUES
+from schemas.judgement import CUSTOMER_SEGMENTS, SCORES, SEGMENT_TRANSITIONS
+from schemas.mart import CUSTOMER_PROFILE
+
+ONE_DAY = timedelta(days=1)
+# Night → trigger → how many are eligible.
+Counted = Mapping[date, Mapping[str, int]]
+
+
+def eligible_on(lake: Lake, book: RuleBook, engines: Sequence[Engine], days: Sequence[date]) -> DataFrame:
+    """Who meets which trigger on the days, as jobs.eligible tells it."""
+    names = {name for trigger in book.triggers for name in trigger.columns}
+    rows = rule_rows.transform(
+        lake.read_days(CUSTOMER_PROFILE.name, days),
+        lake.read_days(CUSTOMER_SEGMENTS.name, days),
+        lake.read_days(SCORES.name, days) if names & score_columns(list(engines)).keys() else None,
+        columns=book.columns,
+        names=names,
+        engines=engines,
+        also=sorted({f"last_{trigger.policy.goal}_date" for trigger in book.triggers}),
+    )
+    moves = lake.read(SEGMENT_TRANSITIONS.name, known_on=days[-1], since=days[0])
+    upgraded = moves.where("kind = 'level' and move = 'upgraded' and cause = 'customer'")
+    rows = rows.join(
+        upgraded.selectExpr(*rule_rows.OF_NIGHT, "from_value as upgraded_from"), rule_rows.OF_NIGHT, "left"
+    )
+    return eligible.transform(rows, _open_dues(lake, days), book.triggers)
+
+
+def counted(found: DataFrame, days: Sequence[date]) -> Counted:
+    """How many are eligible; a day without anybody has no triggers."""
+    counts: dict[date, dict[str, int]] = {day: {} for day in days}
+    for row in found.groupBy("as_of_date", "trigger").count().collect():
+        counts[row["as_of_date"]][row["trigger"]] = row["count"]
+    return counts
+
+
+def guarded(lake: Lake, book: RuleBook, counts: Counted) -> dict[tuple[date, str], str]:
+    """(night, trigger) → why the size guard holds it back."""
+    before = _counted_before(lake, min(counts))
+    held: dict[tuple[date, str], str] = {}
+    for day, of_day in counts.items():
+        yesterday = counts.get(day - ONE_DAY, before)
+        for trigger in book.triggers:
+            since = trigger.policy.effective_from
+            if since is None or since <= day:
+                known = None if yesterday is None else yesterday.get(trigger.name, 0)
+                if why := why_held(trigger.policy, of_day.get(trigger.name, 0), known):
+                    held[day, trigger.name] = why
+    return held
+
+
+def selections_of(
+    lake: Lake, book: RuleBook, found: DataFrame, held: Collection[tuple[date, str]], days: Sequence[date]
+) -> DataFrame:
+    """Where everyone eligible ends, as jobs.selection tells it."""
+    return selection.transform(
+        found,
+        book.triggers,
+        lake.settings.caps,
+        zone=lake.settings.lake.zone,
+        consents=_versions(lake, "consents", days),
+        unreachable=_unreachable(lake, days),
+        contacts=_contacts(lake, book, days),
+        guarded=held,
+    )
+
+
+def _counted_before(lake: Lake, day: date) -> Mapping[str, int] | None:
+    yesterday = day - ONE_DAY
+    if not lake.ledger.published(SELECTIONS.name, yesterday, yesterday):
+        return None
+    rows = lake.read_day(SELECTIONS.name, yesterday).groupBy("trigger").count().collect()
+    return {row["trigger"]: row["count"] for row in rows}
+
+
+def _open_dues(lake: Lake, days: Sequence[date]) -> DataFrame | None:
+    if not has_table(lake.settings, DUES.name) or DUES.name not in stepped_on(lake.settings):
+        return None
+    found = lake.read_days(DUES.name, days).where("state = 'open'")
+    columns = dues()
+    return found.selectExpr(*rule_rows.OF_NIGHT, "due_id", *read(columns, set(columns)))
+
+
+def _versions(lake: Lake, feed: str, days: Sequence[date]) -> DataFrame:
+    """Versions of a states feed that tell how things stood on each of the days: a snapshot, and all told since."""
+    log, snapshot = POSTED[feed], STATES[feed]
+    if not lake.settings.sources_of(feed):
+        return local_frame(lake.spark, [], log.ddl(nullable=True))
+    nearest = max(lake.ledger.kept_days(snapshot.name, date.min, days[0]), default=None)
+    names = [name for name in snapshot.column_names if name in log.column_names]
+    if nearest is None:
+        return lake.read(log.name, known_on=days[-1]).select(*names)
+    kept = lake.read_day(snapshot.name, nearest).select(*names)
+    if nearest == days[-1]:
+        return kept
+    return kept.unionByName(lake.read(log.name, known_on=days[-1], since=nearest + ONE_DAY).select(*names))
+
+
+def _unreachable(lake: Lake, days: Sequence[date]) -> DataFrame:
+    """Who was deleted, and over which channel a message came back or was objected to."""
+    gone = _versions(lake, "customers", days).selectExpr(
+        "customer_id",
+        "cast(null as string) as channel",
+        "coalesce(is_deleted, false) as is_closed",
+        "updated_at",
+        "as_of_date",
+    )
+    if not lake.settings.sources_of("campaign_feedback") or not lake.ledger.days(CONTACT_HISTORY.name):
+        return gone
+    since = days[0] - timedelta(days=selection.COMPLAINED_DAYS)
+    feedback = lake.read("core.campaign_feedback", known_on=days[-1], since=since)
+    history = lake.read(CONTACT_HISTORY.name, known_on=days[-1] - ONE_DAY, since=since - timedelta(days=LONGEST))
+    return gone.unionByName(acting.complaints(feedback, history))
+
+
+def _contacts(lake: Lake, book: RuleBook, days: Sequence[date]) -> DataFrame:
+    """The contacts of earlier nights that count for these."""
+    if not lake.ledger.days(CONTACT_HISTORY.name):
+        return local_frame(lake.spark, [], CONTACT_HISTORY.ddl(nullable=True))
+    known = lake.read(CONTACT_HISTORY.name, known_on=days[-1] - ONE_DAY).where("mode = 'live'")
+    # What is said once, or until the goal, is remembered as long as the history is kept; a due is soon over.
+    for_long = [
+        trigger.name
+        for trigger in book.triggers
+        if trigger.policy.over == "profiles" and trigger.policy.repeat.kind != "cooldown"
+    ]
+    since = days[0] - timedelta(days=LONGEST)
+    return known.where((F.col("as_of_date") >= F.lit(since)) | F.col("trigger").isin(for_long))

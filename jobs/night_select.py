@@ -1,0 +1,92 @@
+"""The stage select: who is eligible for which trigger, and where their way through the funnel ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from functools import partial
+
+from pyspark.sql import DataFrame
+
+from jobs import acting
+from jobs.calendar import fortnights
+from jobs.errors import Busy
+from jobs.funnel import counted, eligible_on, guarded, selections_of
+from jobs.lake import Staged
+from jobs.ledger_records import Upstream
+from jobs.pipeline import SELECTED_BY, has_table, stepped_on
+from jobs.runner import Night
+from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTIONS
+from schemas.judgement import CUSTOMER_SEGMENTS, SCORES, SEGMENT_TRANSITIONS
+
+ONE_DAY = timedelta(days=1)
+
+
+def run(night: Night) -> None:
+    """Select for the nights that are stepped; of a replay several at once, since none counts for the next."""
+    if not has_table(night.settings, SELECTIONS.name):
+        return
+    if not night.steps:
+        night.progress.note("nights before the first whose levels are known select nobody")
+        return
+    _refuse_missing(night)
+    for days in fortnights(night.steps) if night.contacts == "replay" else [[day] for day in night.steps]:
+        _select(night, days)
+
+
+def _select(night: Night, days: Sequence[date]) -> None:
+    eligible = eligible_on(night.lake, night.book, night.engines, days).persist()
+    try:
+        counts = counted(eligible, days)
+        held = guarded(night.lake, night.book, counts)
+        for (day, trigger), why in held.items():
+            night.progress.note(f"{trigger} {day} is held back: {why}")
+        selections = selections_of(night.lake, night.book, eligible, held, days)
+        totals = {day: {"eligible": sum(of_day.values())} for day, of_day in counts.items()}
+        staged = night.audited(SELECTIONS.name, selections, days, counted=totals)
+    finally:
+        eligible.unpersist()
+    night.publish(staged, _made_from(night, days), announced_empty=days)
+    night.side_by_side([partial(_remember, night, staged), partial(_register, night, staged)])
+
+
+def _remember(night: Night, selections: Staged) -> None:
+    frame = acting.contacts(selections.frame, night.book.triggers, mode=night.contacts)
+    _publish(night, CONTACT_HISTORY.name, frame, selections.days)
+
+
+def _register(night: Night, selections: Staged) -> None:
+    days = selections.days
+    is_known = night.ledger.days(HOLDOUTS.name)
+    known = night.lake.read(HOLDOUTS.name, known_on=days[0] - ONE_DAY) if is_known else None
+    _publish(night, HOLDOUTS.name, acting.newly_held_out(selections.frame, known), days)
+
+
+def _publish(night: Night, table: str, frame: DataFrame, days: Sequence[date]) -> None:
+    made_from = {day: [each] for day, each in night.digests(SELECTIONS.name, days[0], days[-1]).items()}
+    night.publish(night.audited(table, frame, days), made_from, announced_empty=days)
+
+
+def _made_from(night: Night, days: Sequence[date]) -> dict[date, list[Upstream]]:
+    tables = [*stepped_on(night.settings), CUSTOMER_SEGMENTS.name, SEGMENT_TRANSITIONS.name]
+    tables += [SCORES.name] if night.engines else []
+    tables += [f"core.{feed}" for feed in SELECTED_BY if night.settings.sources_of(feed)]
+    found: dict[date, list[Upstream]] = {day: [] for day in days}
+    for table in tables:
+        for day, upstream in night.digests(table, days[0], days[-1]).items():
+            if day in found:
+                found[day].append(upstream)
+    if night.contacts == "live":
+        for day, upstream in night.digests(CONTACT_HISTORY.name, days[0] - ONE_DAY, days[-1] - ONE_DAY).items():
+            found[day + ONE_DAY].append(upstream)
+    return found
+
+
+def _refuse_missing(night: Night) -> None:
+    """Raises Busy where a snapshot of a night is not there, or no longer kept."""
+    for table in (*stepped_on(night.settings), CUSTOMER_SEGMENTS.name):
+        kept = set(night.ledger.kept_days(table, night.steps[0], night.steps[-1]))
+        if missing := [day for day in night.steps if day not in kept]:
+            raise Busy(
+                f"{table} {missing[0]} is not there, and select reads it: run `clm run --date {missing[0]}` first."
+            )
