@@ -90,7 +90,7 @@ def explain(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str
             since=move["as_of_date"] if move else None,
             cause=move["cause"] if move else None,
             before=move["from_value"] if move else None,
-            conditions=[condition for predicate in predicates for condition in _conditions(predicate, told)],
+            conditions=[condition for predicate in predicates for condition in conditions_of(predicate, told)],
         )
 
     stages = {stage.name: stage for stage in book.lifecycle}
@@ -182,7 +182,8 @@ def _predicates(book: RuleBook) -> list[Predicate]:
     return [part for predicate in whole for part in (predicate.parts or (predicate,))]
 
 
-def _conditions(predicate: Predicate, told: Mapping[str, Any]) -> list[Condition]:
+def conditions_of(predicate: Predicate, told: Mapping[str, Any]) -> list[Condition]:
+    """The parts of a predicate as `told` answers them: facts by name, and answers by the text of the part."""
     return [
         Condition(part.text, told.get(part.text), {name: told.get(name) for name in part.columns} if told else {})
         for part in predicate.parts or (predicate,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -30,11 +31,28 @@ Counted = Mapping[date, Mapping[str, int]]
 
 def eligible_on(lake: Lake, book: RuleBook, engines: Sequence[Engine], days: Sequence[date]) -> DataFrame:
     """Who meets which trigger on the days, as jobs.eligible tells it."""
+    return eligible.transform(rows_on(lake, book, engines, days), open_dues(lake, days), book.triggers)
+
+
+def eligible_of(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, day: date) -> DataFrame:
+    """Which triggers one customer meets on a day."""
+    return eligible.transform(rows_on(lake, book, engines, [day], customer), open_dues(lake, [day]), book.triggers)
+
+
+def rows_on(
+    lake: Lake, book: RuleBook, engines: Sequence[Engine], days: Sequence[date], customer: str | None = None
+) -> DataFrame:
+    """What triggers see of the customers, or of one of them, on the days."""
+
+    def read_days(table: str) -> DataFrame:
+        frame = lake.read_days(table, days)
+        return frame if customer is None else frame.where(F.col("customer_id") == F.lit(customer))
+
     names = {name for trigger in book.triggers for name in trigger.columns}
     rows = rule_rows.transform(
-        lake.read_days(CUSTOMER_PROFILE.name, days),
-        lake.read_days(CUSTOMER_SEGMENTS.name, days),
-        lake.read_days(SCORES.name, days) if names & score_columns(list(engines)).keys() else None,
+        read_days(CUSTOMER_PROFILE.name),
+        read_days(CUSTOMER_SEGMENTS.name),
+        read_days(SCORES.name) if names & score_columns(list(engines)).keys() else None,
         columns=book.columns,
         names=names,
         engines=engines,
@@ -42,10 +60,18 @@ def eligible_on(lake: Lake, book: RuleBook, engines: Sequence[Engine], days: Seq
     )
     moves = lake.read(SEGMENT_TRANSITIONS.name, known_on=days[-1], since=days[0])
     upgraded = moves.where("kind = 'level' and move = 'upgraded' and cause = 'customer'")
-    rows = rows.join(
+    return rows.join(
         upgraded.selectExpr(*rule_rows.OF_NIGHT, "from_value as upgraded_from"), rule_rows.OF_NIGHT, "left"
     )
-    return eligible.transform(rows, _open_dues(lake, days), book.triggers)
+
+
+def open_dues(lake: Lake, days: Sequence[date]) -> DataFrame | None:
+    """The open bills and plans of the days as triggers see them; None where no trigger asks for them."""
+    if not has_table(lake.settings, DUES.name) or DUES.name not in stepped_on(lake.settings):
+        return None
+    found = lake.read_days(DUES.name, days).where("state = 'open'")
+    columns = dues()
+    return found.selectExpr(*rule_rows.OF_NIGHT, "due_id", *read(columns, set(columns)))
 
 
 def counted(found: DataFrame, days: Sequence[date]) -> Counted:
@@ -75,16 +101,22 @@ def selections_of(
     lake: Lake, book: RuleBook, found: DataFrame, held: Collection[tuple[date, str]], days: Sequence[date]
 ) -> DataFrame:
     """Where everyone eligible ends, as jobs.selection tells it."""
-    return selection.transform(
-        found,
-        book.triggers,
-        lake.settings.caps,
-        zone=lake.settings.lake.zone,
-        consents=_versions(lake, "consents", days),
-        unreachable=_unreachable(lake, days),
-        contacts=_contacts(lake, book, days),
-        guarded=held,
-    )
+    known = _known(lake, book, days)
+    return selection.transform(found, book.triggers, lake.settings.caps, guarded=held, **known)
+
+
+def prepared_of(lake: Lake, book: RuleBook, found: DataFrame, day: date) -> DataFrame:
+    """What decides of some of the eligible of a day before they compete."""
+    return selection.prepared(found, book.triggers, guarded=(), **_known(lake, book, [day]))
+
+
+def _known(lake: Lake, book: RuleBook, days: Sequence[date]) -> dict[str, Any]:
+    return {
+        "zone": lake.settings.lake.zone,
+        "consents": _versions(lake, "consents", days),
+        "unreachable": _unreachable(lake, days),
+        "contacts": _contacts(lake, book, days),
+    }
 
 
 def _counted_before(lake: Lake, day: date) -> Mapping[str, int] | None:
@@ -93,14 +125,6 @@ def _counted_before(lake: Lake, day: date) -> Mapping[str, int] | None:
         return None
     rows = lake.read_day(SELECTIONS.name, yesterday).groupBy("trigger").count().collect()
     return {row["trigger"]: row["count"] for row in rows}
-
-
-def _open_dues(lake: Lake, days: Sequence[date]) -> DataFrame | None:
-    if not has_table(lake.settings, DUES.name) or DUES.name not in stepped_on(lake.settings):
-        return None
-    found = lake.read_days(DUES.name, days).where("state = 'open'")
-    columns = dues()
-    return found.selectExpr(*rule_rows.OF_NIGHT, "due_id", *read(columns, set(columns)))
 
 
 def _versions(lake: Lake, feed: str, days: Sequence[date]) -> DataFrame:

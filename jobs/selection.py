@@ -44,6 +44,37 @@ def transform(
 ) -> DataFrame:
     """One row is one eligible customer and subject of one night, and the step at which that ended.
 
+    What it is given is as of `prepared`.
+    """
+    rows = prepared(
+        eligible,
+        triggers,
+        zone=zone,
+        consents=consents,
+        unreachable=unreachable,
+        contacts=contacts,
+        guarded=guarded,
+    )
+    for names in rounds(triggers):
+        rows = _competed(rows, names, caps)
+    told = rows.selectExpr("* except (step)", f"coalesce(step, {_withheld(caps)}) as step")
+    return select_contract(told.selectExpr("*", "substring_index(chosen, '/', -1) as channel"), SELECTIONS)
+
+
+def prepared(
+    eligible: DataFrame,
+    triggers: Sequence[TriggerRule],
+    *,
+    zone: str,
+    consents: DataFrame,
+    unreachable: DataFrame,
+    contacts: DataFrame,
+    guarded: Collection[tuple[date, str]],
+) -> DataFrame:
+    """One row is one eligible customer and subject of one night, with what decides before anybody competes.
+
+    `step` is where that has ended, null for who competes; `consented`, `closed` and `told_before` are what it goes by.
+
     `eligible` is of jobs.eligible. `consents` are versions of consents; `unreachable` says whether somebody may not be
     written to over a channel, over any where that is null (is_closed), of which the newest word counts; both with the
     night that learnt it (as_of_date). `contacts` are the contacts that count, of which a night sees those of nights
@@ -58,10 +89,7 @@ def transform(
         rows = rows.join(told, OF_NIGHT, "left")
     for step in _before_competing():
         rows = rows.selectExpr("*", *(f"{sql} as {name}" for name, sql in step.items()))
-    for names in rounds(triggers):
-        rows = _competed(rows, names, caps)
-    told = rows.selectExpr("* except (step)", f"coalesce(step, {_withheld(caps)}) as step")
-    return select_contract(told.selectExpr("*", "substring_index(chosen, '/', -1) as channel"), SELECTIONS)
+    return rows
 
 
 def rounds(triggers: Sequence[TriggerRule]) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date as Date
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,11 +23,14 @@ from schemas.judgement import CUSTOMER_SEGMENTS
 
 if TYPE_CHECKING:
     from jobs.explain import Condition, Explanation, Standing
+    from jobs.explain_triggers import TriggerEnd
     from jobs.lake import Lake
     from jobs.preview import Preview
+    from jobs.preview_trigger import FunnelPreview
 
 preview_app = typer.Typer(help="How many, who, and like whom: before anybody acts on it.", no_args_is_help=True)
 Customer = Annotated[str, typer.Argument(help="The customer_id.", show_default=False)]
+Trigger = Annotated[str, typer.Argument(help="The name of a trigger of conf.", show_default=False)]
 Segment = Annotated[str, typer.Argument(help="The name of a segment of conf.", show_default=False)]
 
 
@@ -39,14 +42,20 @@ def explain(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Why this customer is where they are: level, stage, segments and scores, with the values that decided them."""
+    """Why this customer is where they are: level, stage, segments, scores and triggers, with what decided them."""
     rules = _rules(env)
     lake, day = _lake_on(rules.settings, date, quiet=quiet)
 
     from jobs.explain import explain as look
+    from jobs.explain_triggers import ends
 
     told = look(lake, rules.book, rules.engines, customer, day)
-    _print(told, _explained(told), as_json=as_json)
+    triggers = ends(lake, rules.book, rules.engines, customer, day)
+    if as_json:
+        _print_json({**asdict(told), "triggers": [asdict(end) for end in triggers]})
+        return
+    for line in (*_explained(told), *_triggered(triggers)):
+        console().print(line, markup=False)
 
 
 @preview_app.command("segment")
@@ -69,6 +78,28 @@ def segment(
 
     told = preview(lake, rules.book, rules.engines, segments[name], day)
     _print(told, _previewed(told), as_json=as_json)
+
+
+@preview_app.command("trigger")
+def trigger(
+    name: Trigger,
+    date: MaybeAsOf = None,
+    as_json: Json = False,
+    env: Env = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Whom the trigger would write to as it is now, among all others, and at which step everybody else ends."""
+    rules = _rules(env)
+    triggers = {rule.name: rule for rule in rules.book.triggers}
+    if name not in triggers:
+        raise Usage(f"There is no trigger {name!r}{hint(name, triggers)}.")
+    lake, day = _lake_on(rules.settings, date, quiet=quiet)
+
+    from jobs.preview_trigger import preview
+
+    told = preview(lake, rules.book, rules.engines, triggers[name], day)
+    _print(told, _funnel(told), as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -99,9 +130,13 @@ def _lake_on(settings: Settings, date: Date | None, *, quiet: bool) -> tuple[Lak
     return Lake(spark, settings, ledger), day
 
 
-def _print(told: Explanation | Preview, lines: Iterator[str], *, as_json: bool) -> None:
+def _print_json(told: Mapping[str, Any]) -> None:
+    print(json.dumps(told, default=str, ensure_ascii=False))
+
+
+def _print(told: Preview | FunnelPreview, lines: Iterator[str], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(asdict(told), default=str, ensure_ascii=False))
+        _print_json(asdict(told))
         return
     for line in lines:
         console().print(line, markup=False)
@@ -146,6 +181,27 @@ def _explained(told: Explanation) -> Iterator[str]:
         yield f"The facts of {told.day} are no longer kept (7 days and month ends are): no values can be told."
 
 
+def _triggered(triggers: Sequence[TriggerEnd]) -> Iterator[str]:
+    met = [end for end in triggers if end.step is not None]
+    if triggers:
+        yield "  meets the triggers" if met else "  meets no trigger"
+    for end in met:
+        about = f" about {end.subject}" if end.subject else ""
+        over = f" over {end.channel}" if end.channel else ""
+        yield f"    + {end.name}{about}: {end.step}{over}. {end.about}"
+        for condition in end.conditions:
+            yield f"        {_told(condition)}"
+        if end.decided:
+            yield f"        {_values(end.decided)}"
+    if len(met) < len(triggers):
+        yield "  does not meet"
+    for end in triggers:
+        if end.step is None:
+            failing = [condition for condition in end.conditions if condition.is_met is False]
+            nothing = "nothing of theirs falls due" if not end.conditions else end.about
+            yield f"    - {end.name}: " + ("; ".join(map(_told, failing)) or nothing)
+
+
 def _since(standing: Standing) -> str:
     if standing.since is None:
         return ""
@@ -178,3 +234,19 @@ def _previewed(told: Preview) -> Iterator[str]:
     for member in told.sample:
         values = {name: value for name, value in member.items() if name != "customer"}
         yield f"  such as  {member['customer']}: {_values(values) or 'nothing is asked of them'}"
+
+
+def _funnel(told: FunnelPreview) -> Iterator[str]:
+    before = "" if told.before is None else f" ({told.before:,} the night before)"
+    yield f"{told.name} on {told.day}: {told.eligible:,} eligible{before}"
+    yield f"  {told.about}"
+    yield f"  {told.text}"
+    if told.held:
+        yield f"  held back: {told.held}"
+    for step, customers in told.steps.items():
+        if customers:
+            yield f"  {step:<16}{customers:>9,}"
+    if told.channels:
+        yield "  over      " + ", ".join(f"{channel} {customers:,}" for channel, customers in told.channels.items())
+    for row in told.sample:
+        yield f"  such as   {row['customer']} over {row['channel']}: {_values(json.loads(row['evidence']))}"

@@ -329,6 +329,16 @@ CASES = {
             "of windows that are open": ({"first_to": NIGHT}, {"not_closed"}),
         },
     ),
+    "mart.selections": (
+        {"as_of_date": NIGHT, "step": "selected", "channel": "push"},
+        {
+            "good": ({}, set()),
+            "withheld": ({"step": "held_out"}, set()),
+            "left out": ({"step": "capped", "channel": None}, set()),
+            "selected over nothing": ({"channel": None}, {"channel_disagrees"}),
+            "left out over a channel": ({"step": "over_budget"}, {"channel_disagrees"}),
+        },
+    ),
 }
 
 
@@ -361,6 +371,8 @@ def test_every_expectation_is_turned_red_by_some_case(table):
     alike = {name for name in expected if name.endswith("_incomplete")}
     if table in ("core.app_events", "core.consents", "core.bills"):
         red, expected = red - OF_EVERY_FEED, expected - OF_EVERY_FEED
+    # Is told by no row; below.
+    expected -= {"eligible_conserved"}
     assert red - alike == expected - alike
     assert (
         red & alike
@@ -370,6 +382,16 @@ def test_every_expectation_is_turned_red_by_some_case(table):
         }
         & alike
     )
+
+
+def test_a_selection_that_lost_or_doubled_somebody_is_refused():
+    told = {"rows": 3, "channel_disagrees": 0}
+    for eligible, is_well in ((3, True), (4, False), (2, False)):
+        results = judge(suite_of("mart.selections"), {**told, business.ELIGIBLE.name: eligible})
+        assert {result.expectation: result.success for result in results} == {
+            "channel_disagrees": True,
+            "eligible_conserved": is_well,
+        }
 
 
 def test_without_any_limit_no_share_is_judged():

@@ -1,0 +1,283 @@
+"""The stage select over a small lake: what counts as a contact, nights and ranges, and the same night twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from conf import Settings
+from jobs import pipeline
+from jobs.errors import Busy, Failed
+from jobs.explain_triggers import TriggerEnd
+from jobs.explain_triggers import ends as ends_of
+from jobs.lake import Lake
+from jobs.ledger import Ledger
+from jobs.preview_trigger import preview
+from jobs.progress import Progress
+from jobs.rules.book import compile_book
+from jobs.runner import backfill, run_night
+from tests.conftest import Place
+from tests.jobs.rows import cells
+from tests.jobs.sources import CUSTOMERS, HEADER, payments
+
+FIRST, LAST = date(2026, 1, 5), date(2026, 1, 10)
+ONE_DAY = timedelta(days=1)
+BASE = '[spark]\nmaster = "local[1]"\nshuffle_partitions = 2\n'
+REVIEWED = f'[[backfill]]\nfrom = {FIRST}\nto = {LAST}\nreason = "looked at again"\nasked_by = "a test"\n'
+CONSENTS = """\
+name  = "consents"
+feed  = "consents"
+owner = "identity-team"
+about = "Consents of a test."
+
+[files]
+path     = "consents/{date}/*.jsonl.gz"
+format   = "jsonl"
+manifest = "given"
+zone     = "Asia/Kolkata"
+
+[columns]
+customer = "string"
+purpose = "string"
+channel = "string"
+since = "timestamp"
+until = "timestamp"
+changed = "timestamp"
+
+[map]
+customer_id = "customer"
+purpose = "purpose"
+channel = "channel"
+valid_from = "since"
+valid_to = "until"
+updated_at = "changed"
+"""
+TRIGGERS = """
+[[trigger]]
+name = "offer"
+about = "Made up."
+owner = "tests"
+over = "profiles"
+when = "recharge_count >= 1"
+channels = ["push", "email"]
+message_class = "promotional"
+priority = 1
+rank_by = "recharge_count"
+repeat = { kind = "cooldown", days = 3 }
+valid_days = 2
+goal = "transfer"
+goal_days = 3
+budget = { contacts = 2 }
+evidence = ["recharge_count"]
+matches = [{ recharge_count = 1 }]
+excludes = [{}]
+
+[[trigger]]
+name = "expiring"
+about = "Made up."
+owner = "tests"
+over = "dues"
+when = "days_to_due in (1, 3)"
+channels = ["push"]
+message_class = "service"
+priority = 2
+repeat = { kind = "once" }
+valid_days = 1
+goal = "recharge"
+goal_days = 3
+expect = { max = 1 }
+evidence = ["days_to_due"]
+matches = [{ days_to_due = 1 }]
+excludes = [{ days_to_due = 2 }]
+"""
+CAPS = '[holdout]\nshare = 0\nkey = "tests"\n[[cap]]\nchannel = "push"\nmax = 1\ndays = 7\n'
+PLANS = payments(
+    columns='payment = "string"\ncustomer = "string"\npaid = "timestamp"\nrupees = "decimal(14,2)"\nplan = "int"\n',
+    changed_map='plan_validity_days = "plan"\ncategory = "\'mobile\'"\ncounterparty_token = "customer"',
+)
+
+
+def days(first: date = FIRST, last: date = LAST) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def deliver(place: Place) -> None:
+    """anna, ben and cleo recharge on the first day, dora on the last but one; cleo has consented to nothing.
+
+    Plans: anna's ends on the 12th, which is three days ahead on the night of the 8th; ben's and cleo's on the 13th.
+    """
+    plans = {"anna": 7, "ben": 8, "cleo": 8, "dora": 28}
+    for day in days():
+        told = {FIRST: ("anna", "ben", "cleo"), LAST - ONE_DAY: ("dora",)}.get(day, ())
+        lines = [f"{who}-{day},{who},{day}T10:00:00+05:30,200,{plans[who]}" for who in told]
+        place.deliver("payments", day, [f"{HEADER},plan", *lines] if lines else [])
+        place.deliver("customers", day, [], name="part-0001.jsonl.gz")
+        given = [
+            {"customer": who, "purpose": purpose, "channel": channel, "since": f"{FIRST}T09:00:00+05:30"}
+            for who in ("anna", "ben", "dora")
+            for purpose in ("promotional", "service")
+            for channel in ("push", "email")
+        ]
+        rows = [json.dumps({**row, "until": None, "changed": row["since"]}) for row in given] if day == FIRST else []
+        place.deliver("consents", day, rows, name="part-0001.jsonl.gz")
+
+
+def lake_of(root: Path) -> Settings:
+    root.mkdir()
+    place = Place(root)
+    place.configure(PLANS, CUSTOMERS, CONSENTS, base=BASE, backfills=REVIEWED, caps=CAPS)
+    (root / "conf" / "triggers").mkdir()
+    (root / "conf" / "triggers" / "mine.toml").write_text(TRIGGERS)
+    deliver(place)
+    return place.settings()
+
+
+def ends(spark: SparkSession, settings: Settings, night: date, trigger: str = "offer") -> dict[str, tuple[str, str]]:
+    """Customer → step and channel."""
+    lake = Lake(spark, settings, Ledger.open(settings.ledger_url))
+    rows = lake.read_day("mart.selections", night).where(f"trigger = '{trigger}'")
+    return {row["customer_id"]: (row["step"], row["channel"]) for row in rows.collect()}
+
+
+def digests(settings: Settings, first: date, last: date) -> dict[str, tuple[int, str]]:
+    ledger = Ledger.open(settings.ledger_url)
+    return {
+        f"{table.name} {day}": (each.rows, each.digest)
+        for table in pipeline.tables(settings)
+        if table.name != "ops.quality"
+        for day, each in ledger.published(table.name, first, last).items()
+    }
+
+
+@pytest.fixture(scope="module")
+def loaded(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake whose nights but the last two are its first load, as a replay."""
+    root = tmp_path_factory.mktemp("select") / "loaded"
+    backfill(lake_of(root), FIRST, LAST - 2 * ONE_DAY, reason="first load", step_from=FIRST, progress=Progress())
+    return root
+
+
+def test_the_first_real_night_is_not_empty_and_the_next_one_knows_of_it(
+    spark: SparkSession, loaded: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(loaded, tmp_path / "copy")
+    settings = Place(tmp_path / "copy").settings()
+    first, second = LAST - ONE_DAY, LAST
+    # Each night of the replay selected as if it were the only one.
+    for night in days(FIRST, first - ONE_DAY):
+        assert ends(spark, settings, night) == {
+            "anna": ("selected", "push"),
+            "ben": ("selected", "push"),
+            "cleo": ("no_consent", None),
+        }
+    run_night(settings, first, progress=Progress())
+    # All have one recharge, so a hash decides whom the budget of two leaves out.
+    found = ends(spark, settings, first)
+    assert found["cleo"] == ("no_consent", None)
+    assert sorted(step for step, _ in found.values()) == ["no_consent", "over_budget", "selected", "selected"]
+    written = {who for who, (step, _) in found.items() if step == "selected"}
+    run_night(settings, second, progress=Progress())
+    told = ends(spark, settings, second)
+    assert {who for who, (step, _) in told.items() if step == "cooling_down"} == written
+    [rest] = {"anna", "ben", "dora"} - written
+    assert told[rest] == ("selected", "push")
+    # The same night twice is the same night, though its own contacts are remembered by now.
+    before = digests(settings, first, second)
+    run_night(settings, second, progress=Progress())
+    run_night(settings, first, progress=Progress())
+    assert digests(settings, first, second) == before
+
+
+def test_a_due_is_spoken_of_once_and_the_size_guard_holds_back(spark: SparkSession, loaded: Path) -> None:
+    settings = Place(loaded).settings()
+    # Three days before the 12th counted from the day after the night: the night of the 8th.
+    assert ends(spark, settings, date(2026, 1, 8), "expiring") == {"anna": ("selected", "push")}
+    lake = Lake(spark, settings, Ledger.open(settings.ledger_url))
+    contacts = lake.read("mart.contact_history", known_on=LAST).where("trigger = 'expiring'")
+    assert cells(contacts, "customer_id", "send_date", "mode") == [("anna", "2026-01-09", "replay")]
+
+
+def test_two_dues_at_once_are_more_than_expected(spark: SparkSession, loaded: Path, tmp_path: Path) -> None:
+    shutil.copytree(loaded, tmp_path / "copy")
+    settings = Place(tmp_path / "copy").settings()
+    said: list[str] = []
+    progress = Progress()
+    progress.note = said.append  # type: ignore[method-assign]
+    run_night(settings, LAST - ONE_DAY, progress=progress)
+    assert ends(spark, settings, LAST - ONE_DAY, "expiring") == {
+        "ben": ("size_guard", None),
+        "cleo": ("size_guard", None),
+    }
+    assert any("expiring 2026-01-09 is held back: 2 are eligible, and at most 1 are expected" in line for line in said)
+
+
+def test_a_night_is_not_selected_without_the_one_before(loaded: Path, tmp_path: Path) -> None:
+    shutil.copytree(loaded, tmp_path / "copy")
+    settings = Place(tmp_path / "copy").settings()
+    backfill(settings, LAST - ONE_DAY, LAST, reason="two nights", until="judge", progress=Progress())
+    with pytest.raises(Busy, match=r"2026-01-10 needs 2026-01-09, and mart\.\w+ 2026-01-09 is not published"):
+        run_night(settings, LAST, stage="select", progress=Progress())
+
+
+@pytest.mark.slow
+def test_a_live_range_is_its_nights_one_by_one(spark: SparkSession, tmp_path: Path) -> None:
+    ranged, stepped = lake_of(tmp_path / "ranged"), lake_of(tmp_path / "stepped")
+    backfill(ranged, FIRST, LAST, reason="first load", step_from=FIRST, contacts="live", progress=Progress())
+    for night in days():
+        run_night(stepped, night, progress=Progress())
+    own, others = digests(stepped, FIRST, LAST), digests(ranged, FIRST, LAST)
+    acted = ("mart.selections", "mart.contact_history", "mart.holdouts")
+    assert {key: own[key] for key in own if key.startswith(acted)} == {
+        key: others[key] for key in others if key.startswith(acted)
+    }
+
+
+def test_why_somebody_is_written_to_or_not(spark: SparkSession, loaded: Path) -> None:
+    settings = Place(loaded).settings()
+    lake = Lake(spark, settings, Ledger.open(settings.ledger_url))
+    book, night = compile_book(settings, {}), LAST - 2 * ONE_DAY
+
+    def told(customer: str) -> dict[str, TriggerEnd]:
+        return {end.name: end for end in ends_of(lake, book, [], customer, night)}
+
+    anna, cleo, dora = told("anna"), told("cleo"), told("dora")
+    assert (anna["offer"].step, anna["offer"].channel, anna["offer"].evidence) == (
+        "selected",
+        "push",
+        {"recharge_count": 1},
+    )
+    [condition] = anna["expiring"].conditions
+    assert (condition.is_met, condition.values, anna["expiring"].subject) == (
+        True,
+        {"days_to_due": 3},
+        "anna-2026-01-05",
+    )
+    assert (cleo["offer"].step, cleo["offer"].decided) == (
+        "no_consent",
+        {"asks for": "promotional/push, promotional/email", "consented to": "nothing"},
+    )
+    # Ben's plan ends a day later, so it is not met yet; dora has only consented so far.
+    ben = told("ben")["expiring"]
+    assert (ben.step, ben.conditions[0].is_met, ben.conditions[0].values) == (None, False, {"days_to_due": 4})
+    assert (dora["offer"].step, dora["offer"].conditions[0].is_met) == (None, False)
+    assert (dora["expiring"].step, dora["expiring"].conditions) == (None, [])
+
+
+def test_the_funnel_of_a_trigger_is_seen_before_anybody_is_written_to(spark: SparkSession, loaded: Path) -> None:
+    settings = Place(loaded).settings()
+    lake = Lake(spark, settings, Ledger.open(settings.ledger_url))
+    book, night = compile_book(settings, {}), LAST - 2 * ONE_DAY
+    offer, expiring = (next(rule for rule in book.triggers if rule.name == name) for name in ("offer", "expiring"))
+    told = preview(lake, book, [], offer, night)
+    assert (told.eligible, told.before, told.held) == (3, 3, None)
+    assert {step: n for step, n in told.steps.items() if n} == {"no_consent": 1, "selected": 2}
+    assert told.channels == {"push": 2}
+    assert [row["customer"] for row in told.sample] == ["•••", "•••"]
+    assert preview(lake, book, [], expiring, night).eligible == 1
+    with pytest.raises(Failed, match="is not kept"):
+        preview(lake, book, [], offer, FIRST - ONE_DAY)
