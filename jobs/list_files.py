@@ -1,0 +1,178 @@
+"""Lists as files that a campaign system reads: whole generations, and a manifest that is replaced in one step.
+
+`<list>/<name>/date=<D>/gen-<g>/part-00000.csv.gz` and so on lie there before `date=<D>/manifest.json` names them; a
+reader who follows the manifest never sees half a list. Files of a generation never change; the last two stay.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.errors import Failed
+
+MANIFEST = "manifest.json"
+KEPT_GENERATIONS = 2
+ROWS_OF_A_FILE = 1_000_000
+# What a spreadsheet would take for a formula; behind quotes it stays a text, and one more tells that apart.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+@dataclass(frozen=True)
+class ListFile:
+    """One file of a generation, by its name below the folder of the manifest."""
+
+    name: str
+    format: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def write_generation(folder: Path, generation: int, rows: pa.Table, formats: Sequence[str]) -> list[ListFile]:
+    """The rows in their order, once in each format; raises Failed where they cannot be written, leaving nothing.
+
+    A folder of this generation that is there already belongs to a run that was killed before any manifest named it.
+    """
+    whole, aside = folder / f"gen-{generation}", folder / f".gen-{generation}"
+    try:
+        for leftover in (aside, whole):
+            shutil.rmtree(leftover, ignore_errors=True)
+        aside.mkdir(parents=True)
+        files = [file for name in formats for file in _write_format(aside, whole.name, name, rows)]
+        aside.replace(whole)
+        _sync(folder)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise Failed(
+            f"{folder} cannot be written ({error.strerror}); the list before this one stays as it was. "
+            "Make room or give the folder back, then run this again."
+        ) from None
+    return files
+
+
+def publish(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Replace the manifest in one step, then let go of generations before the last two."""
+    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    aside = folder / f".{MANIFEST}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with aside.open("w", encoding="utf-8") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+        aside.replace(folder / MANIFEST)
+        _sync(folder)
+    except OSError as error:
+        raise Failed(f"{folder / MANIFEST} cannot be written ({error.strerror}). Run this again.") from None
+    kept = range(manifest["generation"] - KEPT_GENERATIONS + 1, manifest["generation"] + 1)
+    for old in folder.glob("gen-*"):
+        if int(old.name.removeprefix("gen-")) not in kept:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a list of one date; None where none was published yet."""
+    path = folder / MANIFEST
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def described(files: Sequence[ListFile]) -> list[dict[str, Any]]:
+    """The files as a manifest names them."""
+    return [asdict(file) for file in files]
+
+
+# ---- formats
+
+
+def _write_format(folder: Path, shown_as: str, name: str, rows: pa.Table) -> Iterator[ListFile]:
+    extension, write = FORMATS[name]
+    for number, start in enumerate(range(0, max(rows.num_rows, 1), ROWS_OF_A_FILE)):
+        part = rows.slice(start, ROWS_OF_A_FILE)
+        path = folder / f"part-{number:05}.{extension}"
+        with path.open("wb") as opened:
+            write(part, opened)
+            opened.flush()
+            os.fsync(opened.fileno())
+        with path.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        yield ListFile(f"{shown_as}/{path.name}", name, part.num_rows, path.stat().st_size, sha256)
+
+
+def _write_parquet(rows: pa.Table, opened: BinaryIO) -> None:
+    pq.write_table(rows, opened, compression="zstd")
+
+
+def _write_jsonl(rows: pa.Table, opened: BinaryIO) -> None:
+    with _zipped(opened) as text:
+        for row in _told(rows, _json_cell):
+            text.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def _write_csv(rows: pa.Table, opened: BinaryIO) -> None:
+    with _zipped(opened) as text:
+        text.write(",".join(rows.schema.names) + "\n")
+        for row in _told(rows, _csv_cell):
+            text.write(",".join(row.values()) + "\n")
+
+
+FORMATS: Mapping[str, tuple[str, Callable[[pa.Table, BinaryIO], None]]] = {
+    "parquet": ("parquet", _write_parquet),
+    "jsonl": ("jsonl.gz", _write_jsonl),
+    "csv": ("csv.gz", _write_csv),
+}
+
+
+def _zipped(opened: BinaryIO) -> io.TextIOWrapper:
+    # Without a name and a time in it, the same rows are the same bytes.
+    return io.TextIOWrapper(gzip.GzipFile("", "wb", fileobj=opened, mtime=0), encoding="utf-8", newline="")
+
+
+def _told(rows: pa.Table, cell: Callable[[Any], Any]) -> Iterator[dict[str, Any]]:
+    for batch in rows.to_batches(max_chunksize=10_000):
+        for row in batch.to_pylist():
+            yield {name: cell(value) for name, value in row.items()}
+
+
+def _json_cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        told = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    else:
+        told = str(_json_cell(value))
+    told = f"'{told}" if isinstance(value, str) and FORMULA.match(value) else told
+    # RFC 4180; Python's own writer leaves a carriage return bare.
+    return '"' + told.replace('"', '""') + '"' if re.search('[",\r\n]', told) else told
+
+
+def from_csv(cell: str) -> str:
+    """A text cell as it was before it was made safe for spreadsheets."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
+def _sync(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
