@@ -298,17 +298,18 @@ def _nights(spark: SparkSession, rules: Any, limits: Any, ranks: dict[str, float
     return told
 
 
-def test_a_short_budget_keeps_the_share_of_the_held_out_among_its_winners(spark: SparkSession) -> None:
+@pytest.mark.parametrize("nights", [8, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_short_budget_keeps_the_share_of_the_held_out_among_its_winners(spark: SparkSession, nights: int) -> None:
     draw = Random(7)
-    ranks = {f"c{number}": draw.random() for number in range(1500)}
+    ranks = {f"c{number}": draw.random() for number in range(50 * nights)}
     rules = triggers(trigger(holdout=0.2, budget={"contacts": 40}, repeat={"kind": "once"}))
-    told = _nights(spark, rules, caps(), ranks, 30)
+    told = _nights(spark, rules, caps(), ranks, nights)
     assert set(Counter(row["as_of_date"] for row in told if row["step"] in (SELECTED, *WITHHELD)).values()) == {40}
     # Were a withheld contact none, the held-out would come again each night and fill the budget.
-    for half in (range(15), range(15, 30)):
+    for half in (range(nights // 2), range(nights // 2, nights)):
         days = {NIGHT + timedelta(days=number) for number in half}
         winners = [row["step"] for row in told if row["as_of_date"] in days and row["step"] in (SELECTED, *WITHHELD)]
-        assert winners.count("held_out") / len(winners) == pytest.approx(0.2, abs=0.05)
+        assert winners.count("held_out") / len(winners) == pytest.approx(0.2, abs=0.07)
     held = {row["customer_id"] for row in told if row["step"] == "held_out"}
     assert not held & {row["customer_id"] for row in told if row["step"] == SELECTED}
 
