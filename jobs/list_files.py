@@ -11,24 +11,21 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs import csv_text
 from jobs.errors import Failed
 
 MANIFEST = "manifest.json"
 KEPT_GENERATIONS = 2
 ROWS_OF_A_FILE = 1_000_000
-# What a spreadsheet would take for a formula; behind quotes it stays a text, and one more tells that apart.
-FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 @dataclass(frozen=True)
@@ -118,15 +115,16 @@ def _write_parquet(rows: pa.Table, opened: BinaryIO) -> None:
 
 def _write_jsonl(rows: pa.Table, opened: BinaryIO) -> None:
     with _zipped(opened) as text:
-        for row in _told(rows, _json_cell):
-            text.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
+        for row in _told(rows):
+            told = {name: csv_text.plain(value) for name, value in row.items()}
+            text.write(json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 def _write_csv(rows: pa.Table, opened: BinaryIO) -> None:
     with _zipped(opened) as text:
-        text.write(",".join(rows.schema.names) + "\n")
-        for row in _told(rows, _csv_cell):
-            text.write(",".join(row.values()) + "\n")
+        text.write(csv_text.line(rows.schema.names))
+        for row in _told(rows):
+            text.write(csv_text.line(row.values()))
 
 
 FORMATS: Mapping[str, tuple[str, Callable[[pa.Table, BinaryIO], None]]] = {
@@ -141,33 +139,9 @@ def _zipped(opened: BinaryIO) -> io.TextIOWrapper:
     return io.TextIOWrapper(gzip.GzipFile("", "wb", fileobj=opened, mtime=0), encoding="utf-8", newline="")
 
 
-def _told(rows: pa.Table, cell: Callable[[Any], Any]) -> Iterator[dict[str, Any]]:
+def _told(rows: pa.Table) -> Iterator[dict[str, Any]]:
     for batch in rows.to_batches(max_chunksize=10_000):
-        for row in batch.to_pylist():
-            yield {name: cell(value) for name, value in row.items()}
-
-
-def _json_cell(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _csv_cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        told = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    else:
-        told = str(_json_cell(value))
-    told = f"'{told}" if isinstance(value, str) and FORMULA.match(value) else told
-    # RFC 4180; Python's own writer leaves a carriage return bare.
-    return '"' + told.replace('"', '""') + '"' if re.search('[",\r\n]', told) else told
-
-
-def from_csv(cell: str) -> str:
-    """A text cell as it was before it was made safe for spreadsheets."""
-    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+        yield from batch.to_pylist()
 
 
 def _sync(folder: Path) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterator
-from datetime import date
-from decimal import Decimal
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -17,13 +14,12 @@ from pyspark.sql import functions as F
 from rich.table import Table as Grid
 from rich.text import Text
 
+from jobs import csv_text
 from jobs.cli.options import console
 from jobs.errors import Usage
 from schemas.table import PARTITION, Column, Table
 
 MASK = "•••"
-# A spreadsheet takes a cell that begins so for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def is_masked(column: Column) -> bool:
@@ -61,54 +57,36 @@ def _shown(column: Column) -> SparkColumn:
 
 def _values(rows: DataFrame) -> Iterator[dict[str, Any]]:
     for row in rows.toLocalIterator(prefetchPartitions=True):
-        yield {name: _plain(value) for name, value in row.asDict().items()}
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it; decimals as text, since a float would change them."""
-    match value:
-        case date():
-            return value.isoformat()
-        case Decimal():
-            return str(value)
-        case bytes() | bytearray():
-            return value.hex()
-        case list():
-            return [_plain(each) for each in value]
-        case _:
-            return value
+        yield row.asDict()
 
 
 def write_json(rows: DataFrame) -> None:
     for row in _values(rows):
-        print(json.dumps(row, ensure_ascii=False))
+        print(json.dumps({name: csv_text.plain(value) for name, value in row.items()}, ensure_ascii=False))
 
 
 def write_csv(rows: DataFrame) -> None:
     """RFC 4180 with `\\n`; null is empty; text that a spreadsheet would take for a formula is prefixed with '."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(rows.columns)
+    sys.stdout.write(csv_text.line(rows.columns))
     for row in _values(rows):
-        writer.writerow(_cell(value) for value in row.values())
+        sys.stdout.write(csv_text.line(row.values()))
 
 
-def _cell(value: Any) -> Any:
+def _shown_as(value: Any) -> Any:
     match value:
         case None:
             return ""
         case bool():
             return "true" if value else "false"
         case list():
-            return json.dumps(value, ensure_ascii=False)
-        case str() if value.startswith(FORMULA):
-            return f"'{value}"
+            return json.dumps(csv_text.plain(value), ensure_ascii=False)
         case _:
-            return value
+            return csv_text.plain(value)
 
 
 def print_rows(rows: DataFrame, *, title: str, limit: int) -> None:
     """A table where it fits the terminal, else one block for each row; columns without a value are left out."""
-    shown = [{name: _cell(value) for name, value in row.items()} for row in _values(rows)]
+    shown = [{name: _shown_as(value) for name, value in row.items()} for row in _values(rows)]
     filled = [name for name in rows.columns if any(row[name] != "" for row in shown)]
     screen = console()
     first = "the first " if len(shown) == limit else ""

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs import list_files
+from jobs.csv_text import from_cell
 from jobs.errors import Failed
-from jobs.list_files import from_csv, publish, read_manifest, write_generation
+from jobs.list_files import publish, read_manifest, write_generation
 
 ALL = ("parquet", "jsonl", "csv")
 SCHEMA = pa.schema(
@@ -92,7 +93,7 @@ def test_texts_come_back_as_they_were_and_none_begins_a_formula(tmp_path: Path, 
     [file] = write_generation(tmp_path, 1, table(rows), ("csv",))
     with gzip.open(tmp_path / file.name, "rt", encoding="utf-8", newline="") as opened:
         _, [cell, *_] = csv.reader(opened)
-    assert from_csv(cell) == text
+    assert from_cell(cell) == text
     assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
