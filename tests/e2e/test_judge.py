@@ -132,6 +132,7 @@ def test_who_was_what_on_any_night(spark: SparkSession, stepped: Place) -> None:
     assert levels(known_on(lake, LAST)) == {"anna": "sender", "ben": "recharge", "cleo": "recharge"}
 
 
+@pytest.mark.slow  # tests/jobs/test_segments.py has the same of the transforms alone
 def test_a_night_whose_snapshot_is_gone_is_told_from_the_moves(
     spark: SparkSession, stepped: Place, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def test_sending_keeps_people_in_the_causal_world_only(compiled: SparkSession, t
     assert worse == 0
 
 
+@pytest.mark.slow  # the next one has the same of more customers
 def test_the_default_world_has_its_shape(compiled: SparkSession, tmp_path: Path) -> None:
     simulate_deliveries(compiled, _simulation(6000, 3, tmp_path))
     seen = compare(tmp_path, FIRST, FIRST + timedelta(days=COHORTS - 1))
