@@ -26,8 +26,10 @@ def _one_of(accepted: tuple[str, ...]) -> AfterValidator:
 Channel = Annotated[str, _one_of(CHANNELS)]
 MessageClass = Annotated[str, _one_of(PURPOSES)]
 Activity = Annotated[str, _one_of(ACTIVITIES)]
-AtLeastOne = Annotated[int, Field(ge=1)]
-AtLeastZero = Annotated[int, Field(ge=0)]
+# More customers or money than there are is a slip of the pen.
+MOST = 10**15
+AtLeastOne = Annotated[int, Field(ge=1, le=MOST)]
+AtLeastZero = Annotated[int, Field(ge=0, le=MOST)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 # A contact that is older decides about nothing any more but a `once`, and masks of activity reach no further.
 LONGEST = 90
@@ -109,7 +111,7 @@ class Trigger(Owned):
     offer_id: str = ""
     channels: Annotated[tuple[Channel, ...], Field(min_length=1), AfterValidator(_each_once)]
     message_class: MessageClass
-    priority: AtLeastOne
+    priority: Annotated[int, Field(ge=1, le=1000)]
     rank_by: Text = "0"
     repeat: Repeat
     valid_days: Days
@@ -144,7 +146,7 @@ class Cap(Frozen):
     message_class: Literal["promotional"] = "promotional"
     max: AtLeastZero
     days: Days
-    min_gap_days: AtLeastZero = 0
+    min_gap_days: Annotated[int, Field(ge=0, le=LONGEST)] = 0
 
 
 class Holdout(Frozen):

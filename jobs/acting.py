@@ -52,5 +52,5 @@ def complaints(feedback: DataFrame, history: DataFrame) -> DataFrame:
     told = feedback.where(F.col("outcome").isin(*COMPLAINTS)).selectExpr("trigger_id", "occurred_at", "as_of_date")
     sent = history.select("trigger_id", "customer_id", "channel")
     return told.join(sent, "trigger_id").selectExpr(
-        "customer_id", "channel", "true as is_closed", "occurred_at as updated_at", "as_of_date"
+        "customer_id", "channel", "true as is_closed", "occurred_at as updated_at", "0L as row_hash", "as_of_date"
     )

@@ -24,7 +24,7 @@ from schemas.dues import DUES
 from schemas.judgement import CUSTOMER_SEGMENTS, SCORES, SEGMENT_TRANSITIONS
 from schemas.mart import CUSTOMER_PROFILE
 
-ONE_DAY = timedelta(days=1)
+ONE_DAY, WEEK = timedelta(days=1), timedelta(days=7)
 # Night → trigger → how many are eligible.
 Counted = Mapping[date, Mapping[str, int]]
 
@@ -82,18 +82,20 @@ def counted(found: DataFrame, days: Sequence[date]) -> Counted:
     return counts
 
 
-def guarded(lake: Lake, book: RuleBook, counts: Counted) -> dict[tuple[date, str], str]:
-    """(night, trigger) → why the size guard holds it back."""
-    before = _counted_before(lake, min(counts))
-    held: dict[tuple[date, str], str] = {}
-    for day, of_day in counts.items():
-        yesterday = counts.get(day - ONE_DAY, before)
+def guarded(lake: Lake, book: RuleBook, engines: Sequence[Engine], counts: Counted) -> dict[tuple[date, str], str]:
+    """(night, trigger) → why it is held back: by the size guard, or because an engine that it reads said nothing."""
+    usual = _usual_before(lake, min(counts))
+    held = _without_scores(lake, book, engines, list(counts))
+    for day in sorted(counts):
         for trigger in book.triggers:
             since = trigger.policy.effective_from
-            if since is None or since <= day:
-                known = None if yesterday is None else yesterday.get(trigger.name, 0)
-                if why := why_held(trigger.policy, of_day.get(trigger.name, 0), known):
-                    held[day, trigger.name] = why
+            if (day, trigger.name) in held or (since is not None and since > day):
+                continue
+            eligible = counts[day].get(trigger.name, 0)
+            if why := why_held(trigger.policy, eligible, usual.get(trigger.name)):
+                held[day, trigger.name] = why
+            elif eligible:
+                usual[trigger.name] = eligible
     return held
 
 
@@ -119,12 +121,34 @@ def _known(lake: Lake, book: RuleBook, days: Sequence[date]) -> dict[str, Any]:
     }
 
 
-def _counted_before(lake: Lake, day: date) -> Mapping[str, int] | None:
-    yesterday = day - ONE_DAY
-    if not lake.ledger.published(SELECTIONS.name, yesterday, yesterday):
-        return None
-    rows = lake.read_day(SELECTIONS.name, yesterday).groupBy("trigger").count().collect()
+def _usual_before(lake: Lake, day: date) -> dict[str, int]:
+    """Trigger → how many were eligible on the newest night of the week before that did not hold it back."""
+    if not lake.ledger.published(SELECTIONS.name, day - WEEK, day - ONE_DAY):
+        return {}
+    told = lake.read(SELECTIONS.name, known_on=day - ONE_DAY, since=day - WEEK).where("step <> 'size_guard'")
+    rows = told.groupBy("as_of_date", "trigger").count().orderBy("as_of_date").collect()
     return {row["trigger"]: row["count"] for row in rows}
+
+
+def _without_scores(
+    lake: Lake, book: RuleBook, engines: Sequence[Engine], days: Sequence[date]
+) -> dict[tuple[date, str], str]:
+    reading = {
+        (trigger.name, engine.name)
+        for trigger in book.triggers
+        for engine in engines
+        if trigger.columns & score_columns([engine]).keys()
+    }
+    if not reading:
+        return {}
+    told = lake.read_days(SCORES.name, days).select("as_of_date", "engine").distinct().collect()
+    there = {(row["as_of_date"], row["engine"]) for row in told}
+    return {
+        (day, trigger): f"it reads what {engine} says, and {engine} said nothing that night"
+        for trigger, engine in sorted(reading)
+        for day in days
+        if (day, engine) not in there
+    }
 
 
 def _versions(lake: Lake, feed: str, days: Sequence[date]) -> DataFrame:
@@ -149,6 +173,7 @@ def _unreachable(lake: Lake, days: Sequence[date]) -> DataFrame:
         "cast(null as string) as channel",
         "coalesce(is_deleted, false) as is_closed",
         "updated_at",
+        "row_hash",
         "as_of_date",
     )
     if not lake.settings.sources_of("campaign_feedback") or not lake.ledger.days(CONTACT_HISTORY.name):
@@ -160,15 +185,11 @@ def _unreachable(lake: Lake, days: Sequence[date]) -> DataFrame:
 
 
 def _contacts(lake: Lake, book: RuleBook, days: Sequence[date]) -> DataFrame:
-    """The contacts of earlier nights that count for these."""
+    """The contacts that count for these nights: of nights before the first, so that a replay sees none of its own."""
     if not lake.ledger.days(CONTACT_HISTORY.name):
         return local_frame(lake.spark, [], CONTACT_HISTORY.ddl(nullable=True))
-    known = lake.read(CONTACT_HISTORY.name, known_on=days[-1] - ONE_DAY).where("mode = 'live'")
-    # What is said once, or until the goal, is remembered as long as the history is kept; a due is soon over.
-    for_long = [
-        trigger.name
-        for trigger in book.triggers
-        if trigger.policy.over == "profiles" and trigger.policy.repeat.kind != "cooldown"
-    ]
+    known = lake.read(CONTACT_HISTORY.name, known_on=days[0] - ONE_DAY).where("mode = 'live'")
+    # What is said once, or until the goal, is remembered as long as the history is kept.
+    for_long = [trigger.name for trigger in book.triggers if trigger.policy.repeat.kind != "cooldown"]
     since = days[0] - timedelta(days=LONGEST)
     return known.where((F.col("as_of_date") >= F.lit(since)) | F.col("trigger").isin(for_long))

@@ -45,6 +45,9 @@ def write_generation(folder: Path, generation: int, rows: pa.Table, formats: Seq
     A folder of this generation that is there already belongs to a run that was killed before any manifest named it.
     """
     whole, aside = folder / f"gen-{generation}", folder / f".gen-{generation}"
+    published = read_manifest(folder)
+    if published is not None and published["generation"] >= generation:
+        raise Failed(f"{folder} has a list of generation {published['generation']} already; {generation} is older.")
     try:
         for leftover in (aside, whole):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -75,10 +78,11 @@ def publish(folder: Path, manifest: Mapping[str, Any]) -> None:
         _sync(folder)
     except OSError as error:
         raise Failed(f"{folder / MANIFEST} cannot be written ({error.strerror}). Run this again.") from None
-    kept = range(manifest["generation"] - KEPT_GENERATIONS + 1, manifest["generation"] + 1)
-    for old in folder.glob("gen-*"):
-        if int(old.name.removeprefix("gen-")) not in kept:
-            shutil.rmtree(old, ignore_errors=True)
+    generations = sorted(int(each.name.removeprefix("gen-")) for each in folder.glob("gen-*"))
+    named = [generation for generation in generations if generation <= manifest["generation"]]
+    gone = {*generations} - {*named[-KEPT_GENERATIONS:]}
+    for old in (*(folder / f"gen-{generation}" for generation in gone), *folder.glob(".gen-*")):
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

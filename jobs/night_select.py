@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import partial
+from itertools import groupby
 
 from pyspark.sql import DataFrame
 
@@ -30,15 +31,29 @@ def run(night: Night) -> None:
         night.progress.note("nights before the first whose levels are known select nobody")
         return
     _refuse_missing(night)
-    for days in fortnights(night.steps) if night.contacts == "replay" else [[day] for day in night.steps]:
-        _select(night, days)
+    modes = _modes(night)
+    for mode, run_of in groupby(night.steps, key=modes.__getitem__):
+        nights = list(run_of)
+        for days in fortnights(nights) if mode == "replay" else [[day] for day in nights]:
+            _select(night, days, mode)
 
 
-def _select(night: Night, days: Sequence[date]) -> None:
+def _modes(night: Night) -> dict[date, str]:
+    """Night → whether its contacts count. One that is made again stays what it was, unless something else is asked."""
+    of_new = "replay" if night.run.command == "backfill" else "live"
+    modes = dict.fromkeys(night.steps, night.contacts or of_new)
+    if night.contacts is None and night.ledger.published(CONTACT_HISTORY.name, night.steps[0], night.steps[-1]):
+        known = night.lake.read(CONTACT_HISTORY.name, known_on=night.steps[-1], since=night.steps[0])
+        told = known.select("as_of_date", "mode").distinct().collect()
+        modes |= {row["as_of_date"]: row["mode"] for row in told if row["as_of_date"] in modes}
+    return modes
+
+
+def _select(night: Night, days: Sequence[date], mode: str) -> None:
     eligible = eligible_on(night.lake, night.book, night.engines, days).persist()
     try:
         counts = counted(eligible, days)
-        held = guarded(night.lake, night.book, counts)
+        held = guarded(night.lake, night.book, night.engines, counts)
         for (day, trigger), why in held.items():
             night.progress.note(f"{trigger} {day} is held back: {why}")
         selections = selections_of(night.lake, night.book, eligible, held, days)
@@ -47,11 +62,11 @@ def _select(night: Night, days: Sequence[date]) -> None:
     finally:
         eligible.unpersist()
     night.publish(staged, _made_from(night, days), announced_empty=days)
-    night.side_by_side([partial(_remember, night, staged), partial(_register, night, staged)])
+    night.side_by_side([partial(_remember, night, staged, mode), partial(_register, night, staged)])
 
 
-def _remember(night: Night, selections: Staged) -> None:
-    frame = acting.contacts(selections.frame, night.book.triggers, mode=night.contacts)
+def _remember(night: Night, selections: Staged, mode: str) -> None:
+    frame = acting.contacts(selections.frame, night.book.triggers, mode=mode)
     _publish(night, CONTACT_HISTORY.name, frame, selections.days)
 
 
@@ -76,9 +91,10 @@ def _made_from(night: Night, days: Sequence[date]) -> dict[date, list[Upstream]]
         for day, upstream in night.digests(table, days[0], days[-1]).items():
             if day in found:
                 found[day].append(upstream)
-    if night.contacts == "live":
-        for day, upstream in night.digests(CONTACT_HISTORY.name, days[0] - ONE_DAY, days[-1] - ONE_DAY).items():
-            found[day + ONE_DAY].append(upstream)
+    yesterday = days[0] - ONE_DAY
+    for upstream in night.digests(CONTACT_HISTORY.name, yesterday, yesterday).values():
+        for day in days:
+            found[day].append(upstream)
     return found
 
 

@@ -126,7 +126,7 @@ def _judge(settings: Settings) -> tuple[Job, ...]:
 
 def _select(settings: Settings) -> tuple[Job, ...]:
     """Who is written to, where the lake has triggers."""
-    if not settings.triggers:
+    if not any(trigger.enabled for trigger in settings.triggers):
         return ()
     reads = (
         *stepped_on(settings),
@@ -145,7 +145,7 @@ def _select(settings: Settings) -> tuple[Job, ...]:
 
 def stepped_on(settings: Settings) -> tuple[str, ...]:
     """The snapshots of which each night that is stepped needs its own."""
-    has_dues = any(trigger.over == "dues" for trigger in settings.triggers)
+    has_dues = any(trigger.over == "dues" and trigger.enabled for trigger in settings.triggers)
     dues = [table for job in _dues(settings) for table in job.writes] if has_dues else []
     return (CUSTOMER_PROFILE.name, *dues)
 

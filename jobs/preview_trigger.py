@@ -51,7 +51,7 @@ def preview(lake: Lake, book: RuleBook, engines: Sequence[Engine], trigger: Trig
     found = eligible_on(lake, book, engines, [day]).persist()
     try:
         counts = counted(found, [day])
-        held = guarded(lake, book, counts)
+        held = guarded(lake, book, engines, counts)
         chosen = selections_of(lake, book, found, held, [day]).where(f"trigger = '{trigger.name}'").persist()
         ended = {
             (row["step"], row["channel"]): row["count"] for row in chosen.groupBy("step", "channel").count().collect()

@@ -52,8 +52,8 @@ class Night:
     engines: Sequence[Engine]
     book: RuleBook
     step_from: date | None = None
-    # Of a replay only what was delivered counts as a contact.
-    contacts: Literal["live", "replay"] = "live"
+    # Whether what is selected counts as contacts; None: as it did before, of new nights as the command has it.
+    contacts: Literal["live", "replay"] | None = None
     judged: list[audit.Judged] = field(default_factory=list)
     _many_rows: ManyRows = field(init=False)
 
@@ -234,7 +234,7 @@ def backfill(
     reason: str,
     until: str | None = None,
     step_from: date | None = None,
-    contacts: Literal["live", "replay"] = "replay",
+    contacts: Literal["live", "replay"] | None = None,
     progress: Progress,
 ) -> None:
     """A range of nights, each stage as one job over all of them; on an empty lake the bootstrap.
@@ -242,7 +242,8 @@ def backfill(
     Levels and segments are stepped night by night from `step_from` on, by default the last seven nights.
     Days that are published already need an entry in conf/backfills.toml that covers them. A run of the same
     nights that did not end is taken up after the last stage that it published. What they select counts as contacts
-    where these are `live`; else only what is delivered does.
+    where these are `live`, of a `replay` only what is delivered; by default nights stay what they were, and new ones
+    are a replay.
     """
     if last < first:
         raise Usage(f"--to {last} is before --from {first}.")

@@ -145,7 +145,7 @@ def _closed(asked: DataFrame, unreachable: DataFrame) -> DataFrame:
         asked.join(told, "customer_id")
         .where("learnt <= as_of_date")
         .groupBy(*OF_NIGHT, "channel")
-        .agg(F.expr("max_by(struct(is_closed, learnt), struct(updated_at, learnt)) as newest"))
+        .agg(F.expr("max_by(struct(is_closed, learnt), struct(updated_at, row_hash)) as newest"))
     )
     is_recent = f"channel is null or newest.learnt > date_sub(as_of_date, {COMPLAINED_DAYS})"
     return (
@@ -169,7 +169,8 @@ def _before_competing() -> tuple[Mapping[str, str], ...]:
     about_it = "told.trigger = trigger and told.subject = subject"
     again = f"{about_it} and (repeat_kind = 'once' or told.day > date_sub(as_of_date, repeat_days))"
     reached = (
-        f"{about_it} and goal_date > told.day "
+        # What a due is for is told by the due itself: an open one has not been paid.
+        f"subject = '' and {about_it} and goal_date > told.day "
         "and (repeat_kind = 'until_goal' or told.day >= date_sub(as_of_date, goal_days))"
     )
     nothing = "cast(array() as array<string>)"
@@ -205,7 +206,10 @@ def _competed(rows: DataFrame, names: Sequence[str], caps: CapSettings) -> DataF
     chosen = competing.selectExpr("*", f"{line} as line").selectExpr(
         "* except (chosen, line)", f"if(competes, nullif({own}, ''), chosen) as chosen"
     )
-    place = f"row_number() over (partition by as_of_date, trigger, competes and chosen is not null order by {RANKED})"
+    # Only who competes for a budget is put in line; everybody else is alone in theirs.
+    is_in_line = "competes and chosen is not null and most is not null"
+    line_of = f"if({is_in_line}, trigger, trigger_id)"
+    place = f"row_number() over (partition by as_of_date, {line_of} order by {RANKED})"
     is_too_dear = f"competes and chosen is not null and coalesce({place} > most, false)"
     ended = "case when competes and chosen is null then 'capped' when is_too_dear then 'over_budget' else step end"
     return chosen.selectExpr("*", f"{is_too_dear} as is_too_dear").selectExpr(

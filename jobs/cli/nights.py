@@ -35,9 +35,11 @@ StepFrom = Annotated[
     day_option("--step-from", about="From where on levels are stepped night by night; default: the last 7."),
 ]
 Contacts = Annotated[
-    Literal["live", "replay"],
+    Literal["live", "replay"] | None,
     typer.Option(
-        "--contacts", help="replay: of what these nights select only what is delivered is a contact; live: all of it."
+        "--contacts",
+        help="replay: of what these nights select only what is delivered is a contact; live: all of it. "
+        "Default: what each night was, replay for new ones.",
     ),
 ]
 
@@ -60,7 +62,7 @@ def backfill(
     reason: Reason,
     until: Until = None,
     step_from: StepFrom = None,
-    contacts: Contacts = "replay",
+    contacts: Contacts = None,
     env: Env = None,
     quiet: Quiet = False,
     debug: Debug = False,

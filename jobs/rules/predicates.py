@@ -32,9 +32,12 @@ def check(text: str, layer: Layer) -> Predicate:
 def amount(text: str, layer: Layer) -> Amount:
     """The number or money in `text`, by which rows are ordered; raises RuleFault."""
     tree = parse(text, layer.money)
-    checked = Checker(layer).check(tree, frozenset())
+    checker = Checker(layer)
+    checked = checker.check(tree, frozenset())
     if checked.type not in AMOUNTS:
         raise RuleFault(f"is {checked.type.value} and should be a number or money, such as largest_transfer_minor")
+    if checker.unsaid:
+        raise RuleFault(checker.unsaid[0])
     columns = sorted({column.name for column in tree.find_all(exp.Column)})
     sql = as_fraction(checked, True).tree
     return Amount(tree.sql(dialect="spark"), spark_sql(sql), duckdb_sql(sql), tuple(columns))

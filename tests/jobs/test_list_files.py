@@ -121,13 +121,15 @@ def test_what_a_killed_run_left_is_written_anew(tmp_path: Path) -> None:
 
 def test_the_manifest_is_replaced_in_one_step_and_two_generations_stay(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) is None
-    for generation in (1, 2, 3):
+    (tmp_path / ".gen-2").mkdir()
+    # Numbers are drawn by runs that then failed, too.
+    for generation in (1, 3, 7):
         files = write_generation(tmp_path, generation, table(), ("csv",))
         publish(tmp_path, {"generation": generation, "files": list_files.described(files)})
         told = read_manifest(tmp_path)
         assert told is not None
         assert (told["generation"], told["files"][0]["name"]) == (generation, f"gen-{generation}/part-00000.csv.gz")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["gen-2", "gen-3", "manifest.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gen-3", "gen-7", "manifest.json"]
     assert json.loads((tmp_path / "manifest.json").read_text())["files"][0]["rows"] == 2
 
 
