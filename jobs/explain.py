@@ -144,15 +144,15 @@ def _scores(lake: Lake, customer: str, day: date) -> list[Score]:
 
 def _told(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, day: date) -> dict[str, Any]:
     """The customer's facts by name, and the answer to each condition by its text."""
-    row = rows_of_day(lake, book, engines, day, customer)
-    predicates = {predicate.text: predicate.spark for predicate in _predicates(book)}
-    found = row.selectExpr(
-        "*", *(f"{sql} as `condition {number}`" for number, sql in enumerate(predicates.values()))
-    ).collect()
-    if not found:
-        return {}
-    told = found[0].asDict()
-    return {**told, **{text: told[f"condition {number}"] for number, text in enumerate(predicates)}}
+    return next(iter(answered(rows_of_day(lake, book, engines, day, customer), _predicates(book))), {})
+
+
+def answered(rows: DataFrame, predicates: Sequence[Predicate]) -> list[dict[str, Any]]:
+    """Each row by name, and the answer to each condition under its text."""
+    conditions = {predicate.text: predicate.spark for predicate in predicates}
+    named = [f"{sql} as `condition {number}`" for number, sql in enumerate(conditions.values())]
+    found = [row.asDict() for row in rows.selectExpr("*", *named).collect()]
+    return [{**row, **{text: row[f"condition {number}"] for number, text in enumerate(conditions)}} for row in found]
 
 
 def rows_of_day(

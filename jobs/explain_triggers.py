@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from jobs.engines.base import Engine
-from jobs.explain import Condition, conditions_of
-from jobs.funnel import eligible_of, open_dues, prepared_of, rows_on
+from jobs.explain import Condition, answered, conditions_of
+from jobs.funnel import eligible_on, open_dues, prepared_of, rows_on
 from jobs.lake import Lake
 from jobs.pipeline import stepped_on
 from jobs.rules.book import RuleBook
@@ -90,8 +90,8 @@ def _looked_up(
     lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, day: date
 ) -> dict[tuple[str, str], Row]:
     """(trigger, subject) → what decides of it, of all that the customer meets."""
-    found = eligible_of(lake, book, engines, customer, day)
-    return {(row["trigger"], row["subject"]): row for row in prepared_of(lake, book, found, day).collect()}
+    found = eligible_on(lake, book, engines, [day], customer)
+    return {(row["trigger"], row["subject"]): row for row in prepared_of(lake, book, found, (), [day]).collect()}
 
 
 def _seen(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, day: date) -> list[dict[str, Any]]:
@@ -108,13 +108,7 @@ def _seen(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, 
 
 
 def _answered(rows: DataFrame, triggers: Sequence[TriggerRule]) -> list[dict[str, Any]]:
-    parts = {part.text: part.spark for trigger in triggers for part in _parts(trigger.predicate)}
-    named = [f"{sql} as `condition {number}`" for number, sql in enumerate(parts.values())]
-    found: list[dict[str, Any]] = []
-    for row in rows.selectExpr("*", *named).collect():
-        told = row.asDict()
-        found.append({**told, **{text: told[f"condition {number}"] for number, text in enumerate(parts)}})
-    return found
+    return answered(rows, [part for trigger in triggers for part in _parts(trigger.predicate)])
 
 
 def _parts(predicate: Predicate) -> Sequence[Predicate]:
@@ -142,7 +136,10 @@ def _decided(trigger: TriggerRule, step: str, row: Row) -> Iterator[tuple[str, A
             yield "asks for", ", ".join(f"{policy.message_class}/{channel}" for channel in policy.channels)
             yield "consented to", ", ".join(sorted(row["consented"] or ())) or "nothing"
         case "suppressed":
-            yield "closed", "everything: the customer was deleted" if row["is_closed"] else ", ".join(row["closed"])
+            yield (
+                "closed",
+                "everything: the customer was deleted" if row["is_closed"] else ", ".join(row["closed"] or ()),
+            )
         case "cooling_down":
             yield "last contact", str(about_it[0]["day"]) if about_it else None
             again = f"after {policy.repeat.days} days" if policy.repeat.days else "never"

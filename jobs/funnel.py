@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -29,14 +28,11 @@ ONE_DAY, WEEK = timedelta(days=1), timedelta(days=7)
 Counted = Mapping[date, Mapping[str, int]]
 
 
-def eligible_on(lake: Lake, book: RuleBook, engines: Sequence[Engine], days: Sequence[date]) -> DataFrame:
-    """Who meets which trigger on the days, as jobs.eligible tells it."""
-    return eligible.transform(rows_on(lake, book, engines, days), open_dues(lake, days), book.triggers)
-
-
-def eligible_of(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, day: date) -> DataFrame:
-    """Which triggers one customer meets on a day."""
-    return eligible.transform(rows_on(lake, book, engines, [day], customer), open_dues(lake, [day]), book.triggers)
+def eligible_on(
+    lake: Lake, book: RuleBook, engines: Sequence[Engine], days: Sequence[date], customer: str | None = None
+) -> DataFrame:
+    """Who meets which trigger on the days, of all customers or of one, as jobs.eligible tells it."""
+    return eligible.transform(rows_on(lake, book, engines, days, customer), open_dues(lake, days), book.triggers)
 
 
 def rows_on(
@@ -103,22 +99,22 @@ def selections_of(
     lake: Lake, book: RuleBook, found: DataFrame, held: Collection[tuple[date, str]], days: Sequence[date]
 ) -> DataFrame:
     """Where everyone eligible ends, as jobs.selection tells it."""
-    known = _known(lake, book, days)
-    return selection.transform(found, book.triggers, lake.settings.caps, guarded=held, **known)
+    return selection.transform(prepared_of(lake, book, found, held, days), book.triggers, lake.settings.caps)
 
 
-def prepared_of(lake: Lake, book: RuleBook, found: DataFrame, day: date) -> DataFrame:
-    """What decides of some of the eligible of a day before they compete."""
-    return selection.prepared(found, book.triggers, guarded=(), **_known(lake, book, [day]))
-
-
-def _known(lake: Lake, book: RuleBook, days: Sequence[date]) -> dict[str, Any]:
-    return {
-        "zone": lake.settings.lake.zone,
-        "consents": _versions(lake, "consents", days),
-        "unreachable": _unreachable(lake, days),
-        "contacts": _contacts(lake, book, days),
-    }
+def prepared_of(
+    lake: Lake, book: RuleBook, found: DataFrame, held: Collection[tuple[date, str]], days: Sequence[date]
+) -> DataFrame:
+    """What decides of the eligible before they compete."""
+    return selection.prepared(
+        found,
+        book.triggers,
+        zone=lake.settings.lake.zone,
+        consents=_versions(lake, "consents", days),
+        unreachable=_unreachable(lake, days),
+        contacts=_contacts(lake, book, days),
+        guarded=held,
+    )
 
 
 def _usual_before(lake: Lake, day: date) -> dict[str, int]:

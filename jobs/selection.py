@@ -31,30 +31,12 @@ POLICY = (
 RANKED = "rank desc nulls last, trigger_id"
 
 
-def transform(
-    eligible: DataFrame,
-    triggers: Sequence[TriggerRule],
-    caps: CapSettings,
-    *,
-    zone: str,
-    consents: DataFrame,
-    unreachable: DataFrame,
-    contacts: DataFrame,
-    guarded: Collection[tuple[date, str]],
-) -> DataFrame:
+def transform(prepared: DataFrame, triggers: Sequence[TriggerRule], caps: CapSettings) -> DataFrame:
     """One row is one eligible customer and subject of one night, and the step at which that ended.
 
-    What it is given is as of `prepared`.
+    `prepared` is of the function of that name.
     """
-    rows = prepared(
-        eligible,
-        triggers,
-        zone=zone,
-        consents=consents,
-        unreachable=unreachable,
-        contacts=contacts,
-        guarded=guarded,
-    )
+    rows = prepared
     for names in rounds(triggers):
         rows = _competed(rows, names, caps)
     told = rows.selectExpr("* except (step)", f"coalesce(step, {_withheld(caps)}) as step")

@@ -94,10 +94,9 @@ def selected(
         ]
     long_ago = {"as_of_date": "2025-01-01", "valid_from": "2025-01-01 00:00", "updated_at": "2025-01-01 00:00"}
     past = {"trigger": "offer", "subject": "", "channel": "push", "message_class": "promotional"}
-    told = selection.transform(
+    prepared = selection.prepared(
         found,
         rules,
-        limits or caps(),
         zone=ZONE,
         consents=table_frame(spark, CONSENTS, list(given), long_ago),
         unreachable=local_frame(
@@ -109,6 +108,7 @@ def selected(
         contacts=table_frame(spark, CONTACT_HISTORY, list(contacts), past),
         guarded=list(guarded),
     )
+    told = selection.transform(prepared, rules, limits or caps())
     return told.orderBy("as_of_date", "trigger", "customer_id", "subject").collect()
 
 
