@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from expectations.figures import literal
+from jobs import delivery
 from jobs.frames import select_contract
 from jobs.rules.triggers import TriggerRule
 from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTED, WITHHELD
@@ -30,6 +31,23 @@ def contacts(selections: DataFrame, triggers: Sequence[TriggerRule], *, mode: st
         ),
         CONTACT_HISTORY,
     )
+
+
+def that_count(contacts: DataFrame, receipts: DataFrame | None) -> DataFrame:
+    """The contacts of which something follows: what was sent, and without a receipt what a live night meant to.
+
+    `receipts` of these nights; None where there are none.
+    """
+    if receipts is None:
+        return contacts.where("mode = 'live'")
+    told = delivery.current(receipts).selectExpr("trigger_id", "action as told")
+    # Where a replay was delivered after all, those held out count as those do who were sent to.
+    delivered = receipts.where("action = 'send'").selectExpr("as_of_date", "trigger", "true as is_delivered").distinct()
+    looked_up = contacts.join(told, "trigger_id", "left").join(
+        F.broadcast(delivered), ["as_of_date", "trigger"], "left"
+    )
+    counts = "coalesce(told = 'send', mode = 'live' or (is_withheld and is_delivered), false)"
+    return looked_up.where(counts).drop("told", "is_delivered")
 
 
 def newly_held_out(selections: DataFrame, known: DataFrame | None) -> DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from pyspark.sql import DataFrame
@@ -22,6 +23,7 @@ from schemas.core import POSTED, STATES
 from schemas.dues import DUES
 from schemas.judgement import CUSTOMER_SEGMENTS, SCORES, SEGMENT_TRANSITIONS
 from schemas.mart import CUSTOMER_PROFILE
+from schemas.ops import EXPORTS
 
 ONE_DAY, WEEK = timedelta(days=1), timedelta(days=7)
 # Night → trigger → how many are eligible.
@@ -78,21 +80,46 @@ def counted(found: DataFrame, days: Sequence[date]) -> Counted:
     return counts
 
 
-def guarded(lake: Lake, book: RuleBook, engines: Sequence[Engine], counts: Counted) -> dict[tuple[date, str], str]:
-    """(night, trigger) → why it is held back: by the size guard, or because an engine that it reads said nothing."""
+@dataclass(frozen=True)
+class Standing:
+    """A trigger on a night: its state, why it does not compete, and how many met it, then and before."""
+
+    state: str
+    why: str | None
+    eligible: int
+    before: int | None
+
+
+def standings(
+    lake: Lake, book: RuleBook, engines: Sequence[Engine], counts: Counted
+) -> dict[tuple[date, str], Standing]:
+    """(night, trigger) → how it stands, of every trigger that counts on the night.
+
+    Held is who the size guard holds back; failed, who reads an engine that said nothing that night.
+    """
     usual = _usual_before(lake, min(counts))
-    held = _without_scores(lake, book, engines, list(counts))
+    failed = _without_scores(lake, book, engines, list(counts))
+    found: dict[tuple[date, str], Standing] = {}
     for day in sorted(counts):
         for trigger in book.triggers:
             since = trigger.policy.effective_from
-            if (day, trigger.name) in held or (since is not None and since > day):
+            if since is not None and since > day:
                 continue
-            eligible = counts[day].get(trigger.name, 0)
-            if why := why_held(trigger.policy, eligible, usual.get(trigger.name)):
-                held[day, trigger.name] = why
-            elif eligible:
-                usual[trigger.name] = eligible
-    return held
+            eligible, before = counts[day].get(trigger.name, 0), usual.get(trigger.name)
+            if why := failed.get((day, trigger.name)):
+                found[day, trigger.name] = Standing("failed", why, eligible, before)
+            elif why := why_held(trigger.policy, eligible, before):
+                found[day, trigger.name] = Standing("held", why, eligible, before)
+            else:
+                found[day, trigger.name] = Standing("ok", None, eligible, before)
+                if eligible:
+                    usual[trigger.name] = eligible
+    return found
+
+
+def guarded(standing: Mapping[tuple[date, str], Standing]) -> dict[tuple[date, str], str]:
+    """(night, trigger) → why it does not compete."""
+    return {key: each.why for key, each in standing.items() if each.why is not None}
 
 
 def selections_of(
@@ -110,7 +137,7 @@ def prepared_of(
         found,
         book.triggers,
         zone=lake.settings.lake.zone,
-        consents=_versions(lake, "consents", days),
+        consents=versions(lake, "consents", days),
         unreachable=_unreachable(lake, days),
         contacts=_contacts(lake, book, days),
         guarded=held,
@@ -147,7 +174,7 @@ def _without_scores(
     }
 
 
-def _versions(lake: Lake, feed: str, days: Sequence[date]) -> DataFrame:
+def versions(lake: Lake, feed: str, days: Sequence[date]) -> DataFrame:
     """Versions of a states feed that tell how things stood on each of the days: a snapshot, and all told since."""
     log, snapshot = POSTED[feed], STATES[feed]
     if not lake.settings.sources_of(feed):
@@ -164,7 +191,7 @@ def _versions(lake: Lake, feed: str, days: Sequence[date]) -> DataFrame:
 
 def _unreachable(lake: Lake, days: Sequence[date]) -> DataFrame:
     """Who was deleted, and over which channel a message came back or was objected to."""
-    gone = _versions(lake, "customers", days).selectExpr(
+    gone = versions(lake, "customers", days).selectExpr(
         "customer_id",
         "cast(null as string) as channel",
         "coalesce(is_deleted, false) as is_closed",
@@ -184,8 +211,11 @@ def _contacts(lake: Lake, book: RuleBook, days: Sequence[date]) -> DataFrame:
     """The contacts that count for these nights: of nights before the first, so that a replay sees none of its own."""
     if not lake.ledger.days(CONTACT_HISTORY.name):
         return local_frame(lake.spark, [], CONTACT_HISTORY.ddl(nullable=True))
-    known = lake.read(CONTACT_HISTORY.name, known_on=days[0] - ONE_DAY).where("mode = 'live'")
+    before = days[0] - ONE_DAY
+    known = lake.read(CONTACT_HISTORY.name, known_on=before)
     # What is said once, or until the goal, is remembered as long as the history is kept.
     for_long = [trigger.name for trigger in book.triggers if trigger.policy.repeat.kind != "cooldown"]
     since = days[0] - timedelta(days=LONGEST)
-    return known.where((F.col("as_of_date") >= F.lit(since)) | F.col("trigger").isin(for_long))
+    known = known.where((F.col("as_of_date") >= F.lit(since)) | F.col("trigger").isin(for_long))
+    receipts = lake.read(EXPORTS.name, known_on=before) if lake.ledger.days(EXPORTS.name) else None
+    return acting.that_count(known, receipts)

@@ -18,7 +18,7 @@ from conf import Settings
 from jobs import ledger_publications
 from jobs.errors import DataRefused
 from jobs.lease import BEAT_SECONDS, Holder, Lease, current_holder
-from jobs.ledger_db import DELIVERIES, GENERATIONS, META, PUBLICATIONS, REPAIRS, RUNS, connect, reading
+from jobs.ledger_db import DELIVERIES, GENERATIONS, META, PUBLICATIONS, REPAIRS, RUNS, STOPS, connect, reading
 from jobs.ledger_records import Delivery, Publication, Run, Upstream
 
 __all__ = ["Delivery", "Holder", "Lease", "Ledger", "Publication", "Run", "Upstream", "utc_now"]
@@ -264,6 +264,28 @@ class Ledger:
         """The nights that take what waits though they are no Sundays, in order."""
         with self._reads.begin() as connection:
             return list(connection.scalars(sa.select(REPAIRS.c.night).order_by(REPAIRS.c.night)))
+
+    # Lists that are stopped
+
+    def stop(self, trigger: str, reason: str) -> None:
+        """Notes that nothing of the trigger is delivered, or where it is empty of any; the newest reason stays."""
+        row = {"trigger_name": trigger, "reason": reason, "since": self._clock()}
+        with self._writes.begin() as connection:
+            connection.execute(sa.delete(STOPS).where(STOPS.c.trigger_name == trigger))
+            connection.execute(sa.insert(STOPS).values(row))
+
+    def resume(self, trigger: str | None) -> list[str]:
+        """Takes back the stop of the trigger, or with None every stop; returns those there were."""
+        which = sa.true() if trigger is None else STOPS.c.trigger_name == trigger
+        with self._writes.begin() as connection:
+            stopped = list(connection.scalars(sa.select(STOPS.c.trigger_name).where(which)))
+            connection.execute(sa.delete(STOPS).where(which))
+        return sorted(stopped)
+
+    def stops(self) -> dict[str, str]:
+        """Trigger → why nothing of it is delivered; empty name: nothing at all."""
+        with self._reads.begin() as connection:
+            return dict(connection.execute(sa.select(STOPS.c.trigger_name, STOPS.c.reason)).all())
 
     def _deliveries(self, *conditions: sa.ColumnElement[bool]) -> list[Delivery]:
         columns = [DELIVERIES.c[field.name] for field in fields(Delivery)]

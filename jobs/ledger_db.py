@@ -12,7 +12,7 @@ from sqlalchemy import event, exc
 from jobs.errors import Failed, Usage
 
 # The newest file in jobs/migrations/versions, said here too so that an up-to-date ledger opens without Alembic.
-REVISION = "0002"
+REVISION = "0003"
 
 # How long a transaction waits for another process's before it gives up; each takes milliseconds.
 WAIT_SECONDS = 60
@@ -135,6 +135,15 @@ DELIVERIES = sa.Table(
 
 # Nights that take what waits, as Sundays do, because a person asked for it.
 REPAIRS = sa.Table("repairs", TABLES, sa.Column("night", sa.Date, primary_key=True))
+
+# Triggers of which nothing is delivered because a person said so; the empty name stands for all of them.
+STOPS = sa.Table(
+    "stops",
+    TABLES,
+    sa.Column("trigger_name", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+)
 
 
 def connect(url: str) -> sa.Engine:

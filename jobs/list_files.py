@@ -12,7 +12,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,10 +22,18 @@ import pyarrow.parquet as pq
 
 from jobs import csv_text
 from jobs.errors import Failed
+from schemas.table import Column
 
 MANIFEST = "manifest.json"
 KEPT_GENERATIONS = 2
 ROWS_OF_A_FILE = 1_000_000
+ARROW_TYPES = {
+    "string": pa.string(),
+    "int": pa.int32(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "array<string>": pa.list_(pa.string()),
+}
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,18 @@ class ListFile:
     sha256: str
 
 
-def write_generation(folder: Path, generation: int, rows: pa.Table, formats: Sequence[str]) -> list[ListFile]:
-    """The rows in their order, once in each format; raises Failed where they cannot be written, leaving nothing.
+@dataclass(frozen=True)
+class Content:
+    """Rows in their order; read once."""
+
+    columns: Sequence[Column]
+    rows: Iterable[pa.RecordBatch]
+
+
+def write_generation(
+    folder: Path, generation: int, contents: Mapping[str, Content], formats: Sequence[str]
+) -> dict[str, list[ListFile]]:
+    """Each content as files of its name, once in each format; raises Failed where that cannot be, leaving nothing.
 
     A folder of this generation that is there already belongs to a run that was killed before any manifest named it.
     """
@@ -52,7 +70,14 @@ def write_generation(folder: Path, generation: int, rows: pa.Table, formats: Seq
         for leftover in (aside, whole):
             shutil.rmtree(leftover, ignore_errors=True)
         aside.mkdir(parents=True)
-        files = [file for name in formats for file in _write_format(aside, whole.name, name, rows)]
+        files = {
+            name: [
+                _write_file(aside, whole.name, f"{name}-{number:05}", form, part)
+                for number, part in enumerate(_parts(arrow_schema(content.columns), content.rows))
+                for form in formats
+            ]
+            for name, content in contents.items()
+        }
         aside.replace(whole)
         _sync(folder)
     except OSError as error:
@@ -91,6 +116,16 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
+def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The columns of a list as Arrow has them; times are in UTC."""
+    return pa.schema([(column.name, ARROW_TYPES[column.type]) for column in columns])
+
+
+def drop_generation(folder: Path, generation: int) -> None:
+    """Take away a generation that no manifest names."""
+    shutil.rmtree(folder / f"gen-{generation}", ignore_errors=True)
+
+
 def described(files: Sequence[ListFile]) -> list[dict[str, Any]]:
     """The files as a manifest names them."""
     return [asdict(file) for file in files]
@@ -99,18 +134,33 @@ def described(files: Sequence[ListFile]) -> list[dict[str, Any]]:
 # ---- formats
 
 
-def _write_format(folder: Path, shown_as: str, name: str, rows: pa.Table) -> Iterator[ListFile]:
-    extension, write = FORMATS[name]
-    for number, start in enumerate(range(0, max(rows.num_rows, 1), ROWS_OF_A_FILE)):
-        part = rows.slice(start, ROWS_OF_A_FILE)
-        path = folder / f"part-{number:05}.{extension}"
-        with path.open("wb") as opened:
-            write(part, opened)
-            opened.flush()
-            os.fsync(opened.fileno())
-        with path.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-        yield ListFile(f"{shown_as}/{path.name}", name, part.num_rows, path.stat().st_size, sha256)
+def _parts(schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The rows a file's worth at a time; of nobody one part without rows."""
+    held: list[pa.RecordBatch] = []
+    room, is_first = ROWS_OF_A_FILE, True
+    for batch in rows:
+        start = 0
+        while start < batch.num_rows:
+            piece = batch.slice(start, room)
+            held.append(piece)
+            start, room = start + piece.num_rows, room - piece.num_rows
+            if not room:
+                yield pa.Table.from_batches(held, schema)
+                held, room, is_first = [], ROWS_OF_A_FILE, False
+    if held or is_first:
+        yield pa.Table.from_batches(held, schema)
+
+
+def _write_file(folder: Path, shown_as: str, stem: str, form: str, rows: pa.Table) -> ListFile:
+    extension, write = FORMATS[form]
+    path = folder / f"{stem}.{extension}"
+    with path.open("wb") as opened:
+        write(rows, opened)
+        opened.flush()
+        os.fsync(opened.fileno())
+    with path.open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    return ListFile(f"{shown_as}/{path.name}", form, rows.num_rows, path.stat().st_size, sha256)
 
 
 def _write_parquet(rows: pa.Table, opened: BinaryIO) -> None:

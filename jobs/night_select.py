@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 from itertools import groupby
@@ -12,12 +12,13 @@ from pyspark.sql import DataFrame
 from jobs import acting
 from jobs.calendar import fortnights
 from jobs.errors import Busy
-from jobs.funnel import counted, eligible_on, guarded, selections_of
+from jobs.frames import local_frame, select_contract
+from jobs.funnel import Standing, counted, eligible_on, guarded, selections_of, standings
 from jobs.lake import Staged
 from jobs.ledger_records import Upstream
 from jobs.pipeline import SELECTED_BY, has_table, stepped_on
 from jobs.runner import Night
-from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTIONS
+from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTIONS, TRIGGER_STATUS
 from schemas.judgement import CUSTOMER_SEGMENTS, SCORES, SEGMENT_TRANSITIONS
 
 ONE_DAY = timedelta(days=1)
@@ -53,7 +54,8 @@ def _select(night: Night, days: Sequence[date], mode: str) -> None:
     eligible = eligible_on(night.lake, night.book, night.engines, days).persist()
     try:
         counts = counted(eligible, days)
-        held = guarded(night.lake, night.book, night.engines, counts)
+        standing = standings(night.lake, night.book, night.engines, counts)
+        held = guarded(standing)
         for (day, trigger), why in held.items():
             night.progress.note(f"{trigger} {day} is held back: {why}")
         selections = selections_of(night.lake, night.book, eligible, held, days)
@@ -62,7 +64,12 @@ def _select(night: Night, days: Sequence[date], mode: str) -> None:
     finally:
         eligible.unpersist()
     night.publish(staged, _made_from(night, days), announced_empty=days)
-    night.side_by_side([partial(_remember, night, staged, mode), partial(_register, night, staged)])
+    pieces = (
+        partial(_remember, night, staged, mode),
+        partial(_register, night, staged),
+        partial(_tell, night, days, standing),
+    )
+    night.side_by_side(pieces)
 
 
 def _remember(night: Night, selections: Staged, mode: str) -> None:
@@ -75,6 +82,16 @@ def _register(night: Night, selections: Staged) -> None:
     is_known = night.ledger.days(HOLDOUTS.name)
     known = night.lake.read(HOLDOUTS.name, known_on=days[0] - ONE_DAY) if is_known else None
     _publish(night, HOLDOUTS.name, acting.newly_held_out(selections.frame, known), days)
+
+
+def _tell(night: Night, days: Sequence[date], standing: Mapping[tuple[date, str], Standing]) -> None:
+    version = {trigger.name: trigger.version for trigger in night.book.triggers}
+    rows = [
+        (day, name, version[name], each.state, each.why, each.eligible, each.before)
+        for (day, name), each in standing.items()
+    ]
+    frame = local_frame(night.spark, rows, TRIGGER_STATUS.ddl(nullable=True))
+    _publish(night, TRIGGER_STATUS.name, select_contract(frame, TRIGGER_STATUS), days)
 
 
 def _publish(night: Night, table: str, frame: DataFrame, days: Sequence[date]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs import pipeline
 from jobs.errors import Busy, Usage
-from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTIONS
+from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTIONS, TRIGGER_STATUS
 from schemas.core import CUSTOMER_DAILY
 from schemas.feeds import FEEDS
 from schemas.judgement import CUSTOMER_SEGMENTS, SEGMENT_STATUS, SEGMENT_TRANSITIONS
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # What goes night by night: stage → tables of the night before.
 STEPPED = {
     "judge": (CUSTOMER_SEGMENTS.name, SEGMENT_TRANSITIONS.name, SEGMENT_STATUS.name),
-    "select": (SELECTIONS.name, CONTACT_HISTORY.name, HOLDOUTS.name),
+    "select": (SELECTIONS.name, CONTACT_HISTORY.name, HOLDOUTS.name, TRIGGER_STATUS.name),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from conf import Settings
 from schemas import CATALOGUE
-from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTIONS
+from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTIONS, TRIGGER_STATUS
 from schemas.core import CUSTOMER_DAILY, DEVICE_DAILY, FOLDED, STATES
 from schemas.dues import DUES
 from schemas.feeds import CAMPAIGN_FEEDBACK, FEEDS
@@ -24,11 +24,12 @@ from schemas.judgement import (
     SEGMENT_TRANSITIONS,
 )
 from schemas.mart import CUSTOMER_PROFILE, RETENTION_COHORTS
+from schemas.ops import EXPORTS
 from schemas.restricted import CONTACT_HASHES
 from schemas.table import Table
 from schemas.upgrade import UPGRADE_RETENTION
 
-STAGES = ("land", "conform", "know", "judge", "select")
+STAGES = ("land", "conform", "know", "judge", "select", "export")
 
 # Feeds that say who may be written to.
 SELECTED_BY = ("consents", "customers", "campaign_feedback")
@@ -100,7 +101,8 @@ def night(settings: Settings) -> tuple[Job, ...]:
         Job(name="upgrade", stage="know", reads=(CUSTOMER_PROFILE.name,), writes=(UPGRADE_RETENTION.name,), mode="hop"),
         *_judge(settings),
         *_select(settings),
-        Job(name="quality", stage="select", reads=(), writes=("ops.quality",)),
+        *_export(settings),
+        Job(name="quality", stage="export", reads=(), writes=("ops.quality",)),
     )
 
 
@@ -140,7 +142,16 @@ def _select(settings: Settings) -> tuple[Job, ...]:
         Job(name="select", stage="select", reads=reads, writes=decided, mode="step"),
         Job(name="remember contacts", stage="select", reads=decided, writes=(CONTACT_HISTORY.name,), mode="step"),
         Job(name="register holdouts", stage="select", reads=decided, writes=(HOLDOUTS.name,), mode="step"),
+        Job(name="tell triggers", stage="select", reads=reads, writes=(TRIGGER_STATUS.name,), mode="step"),
     )
+
+
+def _export(settings: Settings) -> tuple[Job, ...]:
+    """Lists as files, and their receipts; of nights that are delivered."""
+    if not _select(settings):
+        return ()
+    reads = (SELECTIONS.name, TRIGGER_STATUS.name)
+    return (Job(name="deliver lists", stage="export", reads=reads, writes=(EXPORTS.name,), mode="rare"),)
 
 
 def stepped_on(settings: Settings) -> tuple[str, ...]:

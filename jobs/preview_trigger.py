@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.engines.base import Engine
 from jobs.errors import Failed
-from jobs.funnel import counted, eligible_on, guarded, selections_of
+from jobs.funnel import counted, eligible_on, guarded, selections_of, standings
 from jobs.lake import Lake
 from jobs.pipeline import stepped_on
 from jobs.rules.book import RuleBook
@@ -51,7 +51,8 @@ def preview(lake: Lake, book: RuleBook, engines: Sequence[Engine], trigger: Trig
     found = eligible_on(lake, book, engines, [day]).persist()
     try:
         counts = counted(found, [day])
-        held = guarded(lake, book, engines, counts)
+        standing = standings(lake, book, engines, counts)
+        held = guarded(standing)
         chosen = selections_of(lake, book, found, held, [day]).where(f"trigger = '{trigger.name}'").persist()
         ended = {
             (row["step"], row["channel"]): row["count"] for row in chosen.groupBy("step", "channel").count().collect()

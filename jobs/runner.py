@@ -54,6 +54,8 @@ class Night:
     step_from: date | None = None
     # Whether what is selected counts as contacts; None: as it did before, of new nights as the command has it.
     contacts: Literal["live", "replay"] | None = None
+    # A person asked for lists that are too late, or were made by a backfill.
+    even_expired: bool = False
     judged: list[audit.Judged] = field(default_factory=list)
     _many_rows: ManyRows = field(init=False)
 
@@ -204,7 +206,7 @@ class Night:
 
 def stages() -> dict[str, Callable[[Night], None]]:
     """What each stage does, in order. The modules import this one."""
-    from jobs import night_conform, night_judge, night_know, night_land, night_select
+    from jobs import night_conform, night_export, night_judge, night_know, night_land, night_select
 
     return {
         "land": night_land.run,
@@ -212,15 +214,22 @@ def stages() -> dict[str, Callable[[Night], None]]:
         "know": night_know.run,
         "judge": night_judge.run,
         "select": night_select.run,
+        "export": night_export.run,
     }
 
 
-def run_night(settings: Settings, day: date, *, stage: str | None = None, progress: Progress) -> None:
-    """One night, or one of its stages. Raises Busy, DataRefused, Usage or Failed; nothing is half-published."""
+def run_night(
+    settings: Settings, day: date, *, stage: str | None = None, even_expired: bool = False, progress: Progress
+) -> None:
+    """One night, or one of its stages. Raises Busy, DataRefused, Usage or Failed; nothing is half-published.
+
+    `even_expired`: its lists are delivered though they are too late.
+    """
     wanted = _stages_of(stage) if stage else list(pipeline.STAGES)
     with opened(
         settings, "run", day, day, stage, progress, keep=stage is not None and stage != pipeline.STAGES[-1]
     ) as night:
+        night.even_expired = even_expired
         order.refuse_forgotten_sources(night)
         order.refuse_out_of_order(night, wanted)
         _carry_out(night, wanted)

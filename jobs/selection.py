@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from conf import CapSettings
 from expectations.figures import literal
+from jobs import consent
 from jobs.frames import local_frame, select_contract
 from jobs.rules.triggers import TriggerRule
 from schemas.acting import SELECTED, SELECTIONS
@@ -67,7 +68,8 @@ def prepared(
     held = local_frame(spark, guarded, "as_of_date date, trigger string").withColumn("is_guarded", F.lit(True))
     rows = eligible.join(F.broadcast(policies), "trigger").join(F.broadcast(held), ["as_of_date", "trigger"], "left")
     asked = eligible.select(*OF_NIGHT).distinct()
-    for told in (_consented(asked, consents, zone), _closed(asked, unreachable), _contacted(asked, contacts)):
+    end = f"to_utc_timestamp(cast(date_add(as_of_date, 1) as timestamp), '{zone}')"
+    for told in (consent.given(asked, consents, at=end), _closed(asked, unreachable), _contacted(asked, contacts)):
         rows = rows.join(told, OF_NIGHT, "left")
     for step in _before_competing():
         rows = rows.selectExpr("*", *(f"{sql} as {name}" for name, sql in step.items()))
@@ -103,21 +105,6 @@ def _policy(trigger: TriggerRule) -> tuple[Any, ...]:
 
 
 # ---- what is known of the customers of a night
-
-
-def _consented(asked: DataFrame, consents: DataFrame, zone: str) -> DataFrame:
-    """Of each customer and night what is consented to as it ends: "purpose/channel"."""
-    versions = consents.withColumnRenamed("as_of_date", "learnt")
-    newest = (
-        asked.join(versions, "customer_id")
-        .where("learnt <= as_of_date")
-        .groupBy(*OF_NIGHT, "purpose", "channel")
-        .agg(F.expr("max_by(struct(valid_from, valid_to), struct(updated_at, row_hash)) as newest"))
-    )
-    end = f"to_utc_timestamp(cast(date_add(as_of_date, 1) as timestamp), '{zone}')"
-    is_given = f"newest.valid_from < {end} and coalesce(newest.valid_to >= {end}, true)"
-    given = newest.where(is_given).selectExpr(*OF_NIGHT, "concat(purpose, '/', channel) as key")
-    return given.groupBy(*OF_NIGHT).agg(F.collect_set("key").alias("consented"))
 
 
 def _closed(asked: DataFrame, unreachable: DataFrame) -> DataFrame:

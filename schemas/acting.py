@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.columns import AS_OF_DATE, CHANNELS, CUSTOMER_ID, PURPOSES
+from schemas.columns import AS_OF_DATE, CHANNELS, CUSTOMER_ID, PURPOSES, customers
 from schemas.table import Column, Table
 
 # Where an eligible customer's way ended; all but the last mean that nothing is sent.
@@ -20,6 +20,8 @@ STEPS = (
     SELECTED,
 )
 MODES = ("live", "replay")
+# What became of a trigger on a night: it competed, the size guard held it back, or what it reads was not there.
+STANDINGS = ("ok", "held", "failed")
 
 _TRIGGER = Column(name="trigger", type="string", about="The trigger, by name.", nullable=False)
 _SUBJECT = Column(
@@ -126,4 +128,31 @@ HOLDOUTS = Table(
     may_be_empty=True,
 )
 
-TABLES = (SELECTIONS, CONTACT_HISTORY, HOLDOUTS)
+TRIGGER_STATUS = Table(
+    name="mart.trigger_status",
+    row="one trigger of conf on one night, also where it found nobody or was held back",
+    kind="log",
+    key=("as_of_date", "trigger"),
+    owner="lake",
+    keep="25 months",
+    columns=(
+        AS_OF_DATE,
+        _TRIGGER,
+        Column(name="rule_version", type="string", about="Version of the trigger.", nullable=False),
+        Column(
+            name="state",
+            type="string",
+            about="ok: it competed; held: the size guard held it back; failed: what it reads was not there.",
+            nullable=False,
+            accepted=STANDINGS,
+        ),
+        Column(name="why", type="string", about="Why it was held back or failed; null where it was not."),
+        customers("eligible", "Customers and subjects that met it."),
+        customers(
+            "before", "The same on the newest night of the week before that did not hold it back.", nullable=True
+        ),
+    ),
+    may_be_empty=True,
+)
+
+TABLES = (SELECTIONS, CONTACT_HISTORY, HOLDOUTS, TRIGGER_STATUS)

@@ -37,3 +37,44 @@ TRIGGER_LIST_V1 = (
     _at("expires_at", "From then on it is not sent any more."),
     _text("evidence", "The declared values that go with it, as JSON with sorted keys."),
 )
+
+AUDIENCE_ACTIONS = ("add", "remove")
+
+_AUDIENCE = _text("audience", "The trigger whose selected customers it is of, by name.")
+_CUSTOMER_REF = Column(
+    name="customer_ref",
+    type="string",
+    about="SHA-256 in hex of a phone number's digits with its country code, else of an e-mail address in lower case.",
+    nullable=False,
+    privacy="personal",
+)
+_SINCE_DATE = Column(
+    name="since_date",
+    type="date",
+    about="The date from which it was in the audience; it stays while the customer stays.",
+    nullable=False,
+)
+
+AUDIENCE_V1 = (
+    _AUDIENCE,
+    _CUSTOMER_REF,
+    _text("action", "add it, or remove what was added before.", accepted=AUDIENCE_ACTIONS),
+    _SINCE_DATE,
+)
+AUDIENCE_SNAPSHOT_V1 = (_AUDIENCE, _CUSTOMER_REF, _SINCE_DATE)
+
+BASES = ("own", "cohort", "default")
+
+ICON_ORDER_V1 = (
+    _text("customer_id", "Whose home screen it is, as the app knows them."),
+    Column(name="icons", type="array<string>", about="The icons to show, in their order.", nullable=False),
+    Column(name="hidden", type="array<string>", about="The icons to hide; with the shown ones all.", nullable=False),
+    _text("basis", "Whose taps the order is of: their own, their level's, or nobody's.", accepted=BASES),
+)
+
+REVOCATIONS_V1 = (
+    _text("customer_id", "Who withdrew."),
+    _text("purpose", "What they may not be written to about any more.", accepted=PURPOSES),
+    _text("channel", "How they may not be reached any more.", accepted=CHANNELS),
+    _at("withdrawn_at", "When the withdrawal was recorded."),
+)

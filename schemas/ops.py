@@ -5,6 +5,12 @@ from __future__ import annotations
 from schemas.columns import AS_OF_DATE, FEED, SOURCE
 from schemas.table import Column, Table
 
+# What a receipt says of a message, and why it was not sent: the consent was gone, or the customer, when it was
+# delivered; a person stopped its trigger; it was too late; a corrected night selects it no more; or conf has no such
+# trigger any more.
+RECEIPTS = ("send", "cancel", "withheld")
+REASONS = ("no_consent", "suppressed", "stopped", "expired", "not_selected", "not_configured")
+
 
 def _rows(name: str, about: str) -> Column:
     return Column(name=name, type="bigint", about=about, unit="source rows", nullable=False)
@@ -65,4 +71,53 @@ QUALITY = Table(
     ),
 )
 
-TABLES = (DELIVERIES, QUALITY)
+EXPORTS = Table(
+    name="ops.exports",
+    row="one receipt: one message of one night, and what a list told of it, or why no list did",
+    kind="log",
+    key=("as_of_date", "list", "trigger_id", "generation", "action"),
+    owner="lake",
+    keep="25 months",
+    may_be_empty=True,
+    columns=(
+        AS_OF_DATE,
+        Column(name="list", type="string", about="The kind of list.", nullable=False),
+        Column(name="trigger", type="string", about="The trigger, by name.", nullable=False),
+        Column(
+            name="generation",
+            type="bigint",
+            about="The generation of the trigger's list of that night that told it first.",
+            nullable=False,
+            minimum=1,
+        ),
+        Column(
+            name="trigger_id",
+            type="string",
+            about="The message, as in mart.selections.",
+            nullable=False,
+            privacy="pseudonym",
+        ),
+        Column(
+            name="action",
+            type="string",
+            about="send it, cancel what was told to send, or withheld: selected, and told in no list.",
+            nullable=False,
+            accepted=RECEIPTS,
+        ),
+        Column(
+            name="reason",
+            type="string",
+            about="Why it was cancelled or withheld; null for what is sent.",
+            accepted=REASONS,
+        ),
+        Column(
+            name="expires_at",
+            type="timestamp",
+            about="From then on it is not sent any more.",
+            unit="UTC",
+            nullable=False,
+        ),
+    ),
+)
+
+TABLES = (DELIVERIES, QUALITY, EXPORTS)

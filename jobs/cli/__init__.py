@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from jobs.cli import health, nights, overview, people, rules, synthetic, tables
+from jobs.cli import delivery, health, nights, overview, people, rules, synthetic, tables
 from jobs.cli.group import Commands
 
 app = typer.Typer(
@@ -31,6 +31,10 @@ app.command("table")(tables.table)
 app.add_typer(rules.app, name="rules")
 app.add_typer(people.preview_app, name="preview")
 app.command("explain")(people.explain)
+app.command("deliver")(delivery.deliver)
+app.add_typer(delivery.export_app, name="export")
+app.command("stop")(delivery.stop)
+app.command("resume")(delivery.resume)
 app.command("doctor")(health.doctor)
 app.command("simulate")(synthetic.simulate)
 app.command("demo")(synthetic.demo)

@@ -8,10 +8,7 @@ from typer.core import TyperGroup
 
 from jobs.errors import Usage
 
-NOT_BUILT = {
-    *("deliver", "export"),
-    *("stop", "resume", "quarantine", "forget", "report"),
-}
+NOT_BUILT = {"quarantine", "forget", "report"}
 
 
 class Commands(TyperGroup):

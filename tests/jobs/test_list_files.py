@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,20 @@ import pytest
 from jobs import list_files
 from jobs.csv_text import from_cell
 from jobs.errors import Failed
-from jobs.list_files import publish, read_manifest, write_generation
+from jobs.list_files import Content, ListFile, arrow_schema, publish, read_manifest, write_generation
+from schemas.table import Column
 
 ALL = ("parquet", "jsonl", "csv")
-SCHEMA = pa.schema(
-    [
-        ("trigger_id", pa.string()),
-        ("send_date", pa.date32()),
-        ("send_not_before", pa.timestamp("us", tz="UTC")),
-        ("priority", pa.int32()),
-        ("offer_id", pa.string()),
-        ("icons", pa.list_(pa.string())),
-    ]
-)
+TYPES = {
+    "trigger_id": "string",
+    "send_date": "date",
+    "send_not_before": "timestamp",
+    "priority": "int",
+    "offer_id": "string",
+    "icons": "array<string>",
+}
+COLUMNS = [Column(name=name, type=type_, about="Made up.") for name, type_ in TYPES.items()]
+SCHEMA = arrow_schema(COLUMNS)
 ROWS = [
     {
         "trigger_id": "a1",
@@ -47,12 +49,16 @@ def table(rows: list[dict[str, Any]] = ROWS) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
+def written(folder: Path, generation: int, rows: pa.Table, formats: Sequence[str]) -> list[ListFile]:
+    return write_generation(folder, generation, {"part": Content(COLUMNS, rows.to_batches())}, formats)["part"]
+
+
 def lines(path: Path) -> list[str]:
     return gzip.decompress(path.read_bytes()).decode().split("\n")
 
 
 def test_every_format_says_the_same(tmp_path: Path) -> None:
-    files = {file.format: file for file in write_generation(tmp_path, 1, table(), ALL)}
+    files = {file.format: file for file in written(tmp_path, 1, table(), ALL)}
     assert {file.name for file in files.values()} == {
         "gen-1/part-00000.parquet",
         "gen-1/part-00000.jsonl.gz",
@@ -77,10 +83,8 @@ def test_every_format_says_the_same(tmp_path: Path) -> None:
 
 
 def test_the_same_rows_are_the_same_bytes(tmp_path: Path) -> None:
-    first = write_generation(tmp_path / "a", 1, table(), ALL)
-    assert [file.sha256 for file in write_generation(tmp_path / "b", 1, table(), ALL)] == [
-        file.sha256 for file in first
-    ]
+    first = written(tmp_path / "a", 1, table(), ALL)
+    assert [file.sha256 for file in written(tmp_path / "b", 1, table(), ALL)] == [file.sha256 for file in first]
 
 
 FORMULAS = ("+919876543210", "=1+1", "-5", "@sum", "\tx", "\rx", "'=1", "''+1")
@@ -90,7 +94,7 @@ PLAIN = ("'", "it's", "", "a=b", "आशा", "a\nb", 'say "hi"')
 @pytest.mark.parametrize("text", (*FORMULAS, *PLAIN))
 def test_texts_come_back_as_they_were_and_none_begins_a_formula(tmp_path: Path, text: str) -> None:
     rows = [{"trigger_id": text, "icons": []}]
-    [file] = write_generation(tmp_path, 1, table(rows), ("csv",))
+    [file] = written(tmp_path, 1, table(rows), ("csv",))
     with gzip.open(tmp_path / file.name, "rt", encoding="utf-8", newline="") as opened:
         _, [cell, *_] = csv.reader(opened)
     assert from_cell(cell) == text
@@ -98,16 +102,25 @@ def test_texts_come_back_as_they_were_and_none_begins_a_formula(tmp_path: Path, 
 
 
 def test_many_rows_are_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(list_files, "ROWS_OF_A_FILE", 1)
-    files = write_generation(tmp_path, 1, table(), ("jsonl",))
+    """Of batches of any size, each file but the last is full, and all rows are there in their order."""
+    monkeypatch.setattr(list_files, "ROWS_OF_A_FILE", 3)
+    ids = [f"a{n}" for n in range(8)]
+    whole = table([{"trigger_id": each, "icons": []} for each in ids])
+    batches = [part for start, size in ((0, 1), (1, 5), (6, 2)) for part in whole.slice(start, size).to_batches()]
+    files = write_generation(tmp_path, 1, {"part": Content(COLUMNS, batches)}, ("jsonl",))["part"]
     assert [(file.name, file.rows) for file in files] == [
-        ("gen-1/part-00000.jsonl.gz", 1),
-        ("gen-1/part-00001.jsonl.gz", 1),
+        ("gen-1/part-00000.jsonl.gz", 3),
+        ("gen-1/part-00001.jsonl.gz", 3),
+        ("gen-1/part-00002.jsonl.gz", 2),
     ]
+    told = [json.loads(line)["trigger_id"] for file in files for line in lines(tmp_path / file.name) if line]
+    assert told == ids
+    [full] = written(tmp_path, 2, whole.slice(0, 3), ("csv",))
+    assert full.rows == 3
 
 
 def test_a_list_of_nobody_has_its_header(tmp_path: Path) -> None:
-    [file] = write_generation(tmp_path, 1, table([]), ("csv",))
+    [file] = written(tmp_path, 1, table([]), ("csv",))
     assert (file.rows, lines(tmp_path / file.name)) == (0, [",".join(SCHEMA.names), ""])
 
 
@@ -115,7 +128,7 @@ def test_what_a_killed_run_left_is_written_anew(tmp_path: Path) -> None:
     for leftover in (".gen-3", "gen-3"):
         (tmp_path / leftover).mkdir()
         (tmp_path / leftover / "part-00007.csv.gz").write_bytes(b"half")
-    write_generation(tmp_path, 3, table(), ("csv",))
+    written(tmp_path, 3, table(), ("csv",))
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["gen-3", "part-00000.csv.gz"]
 
 
@@ -124,7 +137,7 @@ def test_the_manifest_is_replaced_in_one_step_and_two_generations_stay(tmp_path:
     (tmp_path / ".gen-2").mkdir()
     # Numbers are drawn by runs that then failed, too.
     for generation in (1, 3, 7):
-        files = write_generation(tmp_path, generation, table(), ("csv",))
+        files = written(tmp_path, generation, table(), ("csv",))
         publish(tmp_path, {"generation": generation, "files": list_files.described(files)})
         told = read_manifest(tmp_path)
         assert told is not None
@@ -139,12 +152,12 @@ def test_a_folder_that_cannot_be_written_is_named_and_nothing_is_left(
     publish(tmp_path, {"generation": 1, "files": []})
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(Failed, match=r"file cannot be written \(.+\); the list before this one stays as it was"):
-        write_generation(tmp_path / "file", 1, table(), ("csv",))
+        written(tmp_path / "file", 1, table(), ("csv",))
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setitem(list_files.FORMATS, "jsonl", ("jsonl.gz", full))  # type: ignore[arg-type]
     with pytest.raises(Failed, match="No space left on device"):
-        write_generation(tmp_path, 2, table(), ALL)
+        written(tmp_path, 2, table(), ALL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "manifest.json"]

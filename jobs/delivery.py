@@ -1,0 +1,83 @@
+"""What a list tells of a night: selections after a last look at consents, against what was told of it before.
+
+A list is whole: it names everybody to be sent to, and cancels whoever an earlier generation named and it does not. So
+a reader who missed a generation has lost nothing, and one who goes by trigger_id sends nothing twice. See ADR 16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from expectations.figures import literal
+from jobs.frames import select_contract
+from schemas.lists import TRIGGER_LIST_V1
+from schemas.ops import EXPORTS
+
+LIST = "trigger_list_v1"
+NAMES = tuple(column.name for column in TRIGGER_LIST_V1)
+ROW = ", ".join(f"{column.name} {column.type}" for column in TRIGGER_LIST_V1)
+
+
+def allowed(messages: DataFrame, consented: DataFrame, gone: DataFrame, blocked: Mapping[str, str]) -> DataFrame:
+    """The messages of a night with `reason`: why one may not go out now, null for the others.
+
+    `consented`: what customers consent to now, as jobs.consent gives it; `gone`: those who were deleted (customer_id).
+    `blocked`: trigger → reason why nothing of it goes out.
+    """
+    arms = " ".join(f"when {literal(trigger)} then {literal(reason)}" for trigger, reason in sorted(blocked.items()))
+    is_blocked = f"case trigger {arms} end" if arms else "cast(null as string)"
+    looked_up = messages.join(consented.select("customer_id", "consented"), "customer_id", "left").join(
+        gone.selectExpr("customer_id", "true as is_gone"), "customer_id", "left"
+    )
+    has_consent = (
+        "array_contains(coalesce(consented, cast(array() as array<string>)), concat(message_class, '/', channel))"
+    )
+    return looked_up.selectExpr(
+        *NAMES,
+        f"coalesce({is_blocked}, if(is_gone, 'suppressed', null), if({has_consent}, null, 'no_consent')) as reason",
+    )
+
+
+def decided(allowed: DataFrame, before: DataFrame, lost: Mapping[str, str]) -> DataFrame:
+    """One row is one message that the lists of a night tell of, or leave out: action send, cancel or withheld, reason.
+
+    `before` are the rows of the lists as they are. Who was told to be sent to and still is keeps that row;
+    `is_change` is what the lists have not told yet. `lost`: trigger → why it selects nobody any more.
+    """
+    row = f"struct({', '.join(NAMES)})"
+    was = before.selectExpr("trigger_id", f"{row} as was")
+    now = allowed.selectExpr("trigger_id", f"{row} as now", "reason")
+    arms = " ".join(f"when {literal(trigger)} then {literal(reason)}" for trigger, reason in sorted(lost.items()))
+    why_lost = f"case was.trigger {arms} else 'not_selected' end" if arms else "'not_selected'"
+    both = now.join(was, "trigger_id", "full").selectExpr(
+        "*",
+        "case when now is not null and reason is null then 'send' when was is not null then 'cancel' "
+        "else 'withheld' end as told",
+    )
+    return both.selectExpr(
+        "inline(array(if(was is not null and (told = 'cancel' or was.action = told), was, now)))",
+        "told",
+        f"if(told = 'send', null, if(now is null, {why_lost}, reason)) as reason",
+        "told <> 'withheld' and coalesce(was.action <> told, true) as is_change",
+    ).selectExpr(*("told as action" if name == "action" else name for name in NAMES), "reason", "is_change")
+
+
+def receipts(decided: DataFrame, generations: DataFrame, known: DataFrame) -> DataFrame:
+    """The receipts of one night: those known, and one for each message of which the lists tell something else now.
+
+    `generations`: trigger → the generation of its list as it stands, of the triggers that were delivered.
+    """
+    newest = current(known).selectExpr("trigger_id", "action as known_action")
+    told = decided.join(F.broadcast(generations), "trigger").join(newest, "trigger_id", "left")
+    new = told.where("coalesce(known_action <> action, true)").withColumn("list", F.lit(LIST))
+    return select_contract(known, EXPORTS).unionByName(select_contract(new, EXPORTS))
+
+
+def current(receipts: DataFrame) -> DataFrame:
+    """One row is one message: the action of its newest receipt, and when it expires."""
+    return receipts.groupBy("trigger_id").agg(
+        F.expr("max_by(action, generation) as action"), F.max("expires_at").alias("expires_at")
+    )

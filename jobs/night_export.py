@@ -1,0 +1,61 @@
+"""The stage export: what the night leads to leaves the lake as lists, each behind its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, datetime
+
+from jobs import night_audiences, night_icons, night_messages
+from jobs.errors import Busy, Usage
+from jobs.ledger import utc_now
+from jobs.night_messages import Delivered
+from jobs.pipeline import has_table
+from jobs.runner import Night
+from schemas.acting import CONTACT_HISTORY, SELECTIONS
+
+
+def run(night: Night) -> None:
+    """Deliver the lists of the night; those of a backfill only when a person asks for it."""
+    if not has_table(night.settings, SELECTIONS.name) or not night.steps:
+        return
+    if night.run.command == "backfill":
+        night.progress.note("the lists of these nights go out only when asked for: `clm deliver --date D`")
+        return
+    for day in night.steps:
+        if is_replay(night, day) and not night.even_expired:
+            night.progress.note(f"{day} was made by a backfill: its lists go out only by `clm deliver`")
+        else:
+            deliver(night, day)
+
+
+def deliver(
+    night: Night, day: date, *, triggers: Collection[str] | None = None, now: datetime | None = None
+) -> list[Delivered]:
+    """Bring the lists of a night up to date, of all triggers or of some; returns those of messages.
+
+    Raises Busy where the night has not selected, and Failed where files cannot be written.
+    """
+    if not night.ledger.published(SELECTIONS.name, day, day):
+        raise Busy(f"{SELECTIONS.name} {day} is not published: run `clm run --date {day}` first.")
+    now = now or utc_now()
+    delivered = night_messages.deliver(night, day, triggers=triggers, now=now)
+    night_audiences.export(night, day, now, triggers=triggers)
+    if triggers is None:
+        night_icons.export(night, day, now)
+    return delivered
+
+
+def refuse_replay(night: Night, day: date) -> None:
+    """Raises Usage for a night that a backfill made, unless a person wants even what is too late."""
+    if is_replay(night, day) and not night.even_expired:
+        raise Usage(
+            f"{day} was made by a backfill, and its lists are not delivered. If they should be, say --even-expired."
+        )
+
+
+def is_replay(night: Night, day: date) -> bool:
+    """Whether the night was made by a backfill, so that its lists go out only when a person asks for them."""
+    if not night.ledger.published(CONTACT_HISTORY.name, day, day):
+        return False
+    contacts = night.lake.read_day(CONTACT_HISTORY.name, day)
+    return contacts.where("mode = 'replay'").limit(1).count() > 0
