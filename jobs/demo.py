@@ -5,21 +5,27 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 import conf
 from conf import Settings
+from jobs.engines.base import engines, score_columns
 from jobs.errors import Usage
+from jobs.explain import Explanation, explain
+from jobs.explain_triggers import TriggerEnd, ends
 from jobs.lake import Lake
 from jobs.ledger import Ledger
+from jobs.list_files import read_manifest
 from jobs.progress import Progress
+from jobs.rules.book import compile_book
 from jobs.runner import backfill, run_night
 from jobs.session import FEW_ROWS, SOON_OVER, open_session
 from jobs.simulate.plan import SOURCE_OF, Simulation
@@ -84,7 +90,11 @@ class Outcome:
     stepped_from: date
     segments: Mapping[str, int]
     upgraded: Mapping[tuple[str, str], Compared]
+    lists: Sequence[Mapping[str, Any]]
+    sent: Mapping[date, int]
     example: str | None
+    explanation: Explanation | None
+    ends: Sequence[TriggerEnd]
 
 
 def run(customers: int, days: int, *, folder: Path, env: str | None, progress: Progress) -> Outcome:
@@ -108,10 +118,11 @@ def run(customers: int, days: int, *, folder: Path, env: str | None, progress: P
         backfill(settings, first, last, reason=reason, step_from=step_from, progress=progress)
     for night in nights:
         with progress.step(f"the night of {night}"):
-            run_night(settings, night, progress=progress)
+            # Its messages are of a made-up winter, long past by now.
+            run_night(settings, night, even_expired=True, progress=progress)
     with progress.step("count what came out"):
         lake = Lake(spark, settings, Ledger.open(settings.ledger_url))
-        return _outcome(lake, first, LAST, [rung.name for rung in settings.levels.level])
+        return _outcome(lake, first, LAST)
 
 
 def _empty(folder: Path) -> None:
@@ -134,7 +145,8 @@ def _settings(folder: Path, env: str | None) -> Settings:
     return settings.model_copy(update={"spark": settings.spark.model_copy(update=few)})
 
 
-def _outcome(lake: Lake, first: date, last: date, ladder: Sequence[str]) -> Outcome:
+def _outcome(lake: Lake, first: date, last: date) -> Outcome:
+    ladder = [rung.name for rung in lake.settings.levels.level]
     payments = lake.read("core.transactions", known_on=last).groupBy("status").count().collect()
     figures = ("delivered", "accepted", "quarantined", "duplicate", "waiting")
     deliveries = lake.read("ops.deliveries", known_on=last).groupBy("source")
@@ -153,6 +165,10 @@ def _outcome(lake: Lake, first: date, last: date, ladder: Sequence[str]) -> Outc
     compared = lake.read_day("mart.upgrade_retention", last).collect()
     judged = lake.read_day("mart.customer_segments", last)
     members = {(row["kind"], row["name"]): row["members"] for row in status}
+    example = _lapsed_sender(judged, lake.read_day("mart.customer_profile", last))
+    found = engines(lake.settings)
+    book = compile_book(lake.settings, score_columns(found))
+    lists = _lists(Path(lake.settings.lake.root) / "exports")
     not_met = quality.where("not success").groupBy("table", "expectation").count().orderBy("table", "expectation")
     return Outcome(
         first=first,
@@ -182,8 +198,23 @@ def _outcome(lake: Lake, first: date, last: date, ladder: Sequence[str]) -> Outc
             (row["method"], row["grp"]): Compared(row["customers"], row["rate"], row["low"], row["high"])
             for row in compared
         },
-        example=_lapsed_sender(judged, lake.read_day("mart.customer_profile", last)),
+        lists=[told for told in lists if told["as_of_date"] == last.isoformat()],
+        sent={
+            date.fromisoformat(day): sum(
+                told["actions"]["send"] for told in lists if told["as_of_date"] == day and "send" in told["actions"]
+            )
+            for day in sorted({told["as_of_date"] for told in lists})
+        },
+        example=example,
+        explanation=explain(lake, book, found, example, last) if example else None,
+        ends=ends(lake, book, found, example, last) if example else [],
     )
+
+
+def _lists(folder: Path) -> list[dict[str, Any]]:
+    """The manifests of all lists, as a campaign system finds them."""
+    paths = sorted(folder.rglob("date=*/manifest.json"))
+    return [told for path in paths if (told := read_manifest(path.parent)) is not None]
 
 
 def _lapsed_sender(judged: DataFrame, profile: DataFrame) -> str | None:
@@ -214,8 +245,12 @@ def _retention(lake: Lake, last: date) -> list[Cohort]:
     ]
 
 
-def told(outcome: Outcome, folder: str, command: str) -> str:
-    """The outcome in words, and three commands to go on with; `command` is how `clm` is called here."""
+def told(outcome: Outcome, folder: str, command: str, explained: Iterable[str] = ()) -> str:
+    """The outcome in words, and commands to go on with; `command` is how `clm` is called here.
+
+    `explained` are the lines of the example's explanation.
+    """
+    explained = list(explained)
     payments = ", ".join(f"{count:,} {status}" for status, count in sorted(outcome.payments.items()))
     reasons = ", ".join(f"{reason} {count}" for reason, count in outcome.reasons.items())
     not_met = ", ".join(f"{what} ({nights} nights)" for what, nights in outcome.not_met.items())
@@ -232,7 +267,7 @@ def told(outcome: Outcome, folder: str, command: str) -> str:
     links = ", ".join(f"{count:,} {kind}s" for kind, count in outcome.links.items())
     dues = ", ".join(f"{count:,} {kind}s" for kind, count in outcome.dues.items())
     heading = "  first month customers" + "".join(f"{each.replace('_', ' '):>13}" for each in BRACKETS)
-    explained = [f"  {command} explain {outcome.example}"] if outcome.example else []
+    example = [f"  {command} explain {outcome.example}"] if outcome.example else []
     return "\n".join(
         [
             f"The lake knows {outcome.first} to {outcome.last}.",
@@ -252,11 +287,15 @@ def told(outcome: Outcome, folder: str, command: str) -> str:
             ),
             *_told_levels(outcome),
             *_told_upgraded(outcome),
+            *_told_lists(outcome, folder),
+            *(["One customer, explained:", *(f"  {line}" for line in explained)] if explained else []),
             "Look further:",
             f"  export CLM_LAKE={folder}/lake CLM_LANDING={folder}/landing CLM_TOKEN_KEYS={folder}/{KEYS}",
             f"  {command} status",
-            *explained,
+            *example,
             f"  {command} preview segment ready_for_first_transfer",
+            f"  {command} preview trigger lapsed_premium_sender",
+            f"  {command} deliver --date {outcome.last} --even-expired",
             f"  {command} table mart.segment_transitions --night --where \"kind = 'level'\"",
             f"  {command} table core.customer_daily --night --limit 5",
             f"  {command} table mart.retention --where \"grain = 'month' and slice = 'first_product'\"",
@@ -278,6 +317,28 @@ def _told_levels(outcome: Outcome) -> list[str]:
         f"  moved up since {outcome.stepped_from}: {moved or 'nobody'}; came down: {outcome.downgrades:,}",
         f"  slipping away: {slipping}",
         f"  segments: {others}",
+    ]
+
+
+def _told_lists(outcome: Outcome, folder: str) -> list[str]:
+    """Which lists the last night handed over, with their funnels, and how many messages each night told to send."""
+
+    def funnel(told: Mapping[str, Any]) -> str:
+        ended = ", ".join(f"{step} {count:,}" for step, count in told["funnel"].items() if count and step != "eligible")
+        return f"{told['funnel']['eligible']:>5,} eligible: {ended}" if ended else "nobody met it"
+
+    def line(told: Mapping[str, Any]) -> str:
+        named = told.get("trigger") or told.get("audience") or told["list"]
+        if "funnel" in told:
+            return f"  {named:<22}{told['state']:<9}{funnel(told)}"
+        kind = f"{told['list']} " if named != told["list"] else ""
+        counts = ", ".join(f"{action} {count:,}" for action, count in told["actions"].items())
+        return f"  {named:<22}{told['state']:<9}{kind}{counts}"
+
+    sent = ", ".join(f"{count:,} on {day}" for day, count in outcome.sent.items())
+    return [
+        f"Which lists went out after {outcome.last} ({folder}/lake/exports; messages to send: {sent}):",
+        *map(line, outcome.lists),
     ]
 
 

@@ -21,6 +21,7 @@ from jobs.rules.language import Predicate
 from jobs.rules.triggers import TriggerRule
 from schemas.acting import SELECTED, SELECTIONS
 from schemas.judgement import CUSTOMER_SEGMENTS
+from schemas.ops import EXPORTS
 
 SHOWN_CONTACTS = 3
 
@@ -29,7 +30,8 @@ SHOWN_CONTACTS = 3
 class TriggerEnd:
     """A trigger, and about one subject where the customer's way ended; `step` is None where they did not meet it.
 
-    `decided`: what that step goes by; empty where the facts of the night are no longer kept.
+    `decided`: what that step goes by; empty where the facts of the night are no longer kept. `receipt`: what a
+    list told of it last ("send", "cancel: stopped"); None where none has a receipt.
     """
 
     name: str
@@ -40,6 +42,7 @@ class TriggerEnd:
     evidence: Mapping[str, Any]
     conditions: Sequence[Condition]
     decided: Mapping[str, Any]
+    receipt: str | None = None
 
 
 def ends(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, day: date) -> list[TriggerEnd]:
@@ -49,6 +52,7 @@ def ends(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, d
     stored = (
         lake.read_day(SELECTIONS.name, day).where(F.col("customer_id") == F.lit(customer)).orderBy("subject").collect()
     )
+    receipts = _receipts(lake, day, [row["trigger_id"] for row in stored])
     tables = (*stepped_on(lake.settings), CUSTOMER_SEGMENTS.name)
     has_facts = all(lake.ledger.published(table, day, day) for table in tables)
     looked_up = _looked_up(lake, book, engines, customer, day) if has_facts else {}
@@ -68,6 +72,7 @@ def ends(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, d
                     evidence=json.loads(row["evidence"]),
                     conditions=_conditions(trigger, seen, row["subject"]),
                     decided=dict(_decided(trigger, row["step"], why)) if why else {},
+                    receipt=receipts.get(row["trigger_id"]),
                 )
             )
         if not own:
@@ -84,6 +89,14 @@ def ends(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, d
                 )
             )
     return found
+
+
+def _receipts(lake: Lake, day: date, trigger_ids: Sequence[str]) -> dict[str, str]:
+    """trigger_id → what the newest receipt says of it."""
+    if not trigger_ids or not lake.ledger.published(EXPORTS.name, day, day):
+        return {}
+    told = lake.read_day(EXPORTS.name, day).where(F.col("trigger_id").isin(*trigger_ids)).orderBy("generation")
+    return {row["trigger_id"]: ": ".join(filter(None, (row["action"], row["reason"]))) for row in told.collect()}
 
 
 def _looked_up(

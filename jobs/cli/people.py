@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from jobs.preview import Preview
     from jobs.preview_trigger import FunnelPreview
 
+# What the newest receipt says, in words; after it comes why.
+TOLD = {"send": "and a list told to send it", "cancel": "and a list cancelled it:", "withheld": "and no list told it:"}
 preview_app = typer.Typer(help="How many, who, and like whom: before anybody acts on it.", no_args_is_help=True)
 Customer = Annotated[str, typer.Argument(help="The customer_id.", show_default=False)]
 Trigger = Annotated[str, typer.Argument(help="The name of a trigger of conf.", show_default=False)]
@@ -54,7 +56,7 @@ def explain(
     if as_json:
         _print_json({**asdict(told), "triggers": [asdict(end) for end in triggers]})
         return
-    for line in (*_explained(told), *_triggered(triggers)):
+    for line in explained(told, triggers):
         console().print(line, markup=False)
 
 
@@ -155,7 +157,13 @@ def _judged_day(ledger: Ledger, day: Date | None) -> Date:
 # ---- in words
 
 
-def _explained(told: Explanation) -> Iterator[str]:
+def explained(told: Explanation, triggers: Sequence[TriggerEnd], *, only_met: bool = False) -> Iterator[str]:
+    """The explanation in words; with `only_met` without what the customer is not in."""
+    yield from _explained(told, only_met=only_met)
+    yield from _triggered(triggers, only_met=only_met)
+
+
+def _explained(told: Explanation, *, only_met: bool) -> Iterator[str]:
     yield f"{told.customer_id} on {told.day}"
     for standing in (told.level, told.lifecycle):
         yield f"  {standing.kind:<10}{standing.name}{_since(standing)}. {standing.about}"
@@ -172,34 +180,37 @@ def _explained(told: Explanation) -> Iterator[str]:
             yield f"    + {segment.name}{_since(segment)}. {segment.about}"
             for condition in segment.conditions:
                 yield f"        {_told(condition)}"
-    yield "  is not in"
-    for segment in told.segments:
-        if not segment.is_in:
-            failing = [condition for condition in segment.conditions if condition.is_met is False]
-            yield f"    - {segment.name}: " + ("; ".join(map(_told, failing)) or segment.about)
+    others = [] if only_met else [segment for segment in told.segments if not segment.is_in]
+    if others:
+        yield "  is not in"
+    for segment in others:
+        failing = [condition for condition in segment.conditions if condition.is_met is False]
+        yield f"    - {segment.name}: " + ("; ".join(map(_told, failing)) or segment.about)
     if not told.has_facts:
         yield f"The facts of {told.day} are no longer kept (7 days and month ends are): no values can be told."
 
 
-def _triggered(triggers: Sequence[TriggerEnd]) -> Iterator[str]:
+def _triggered(triggers: Sequence[TriggerEnd], *, only_met: bool) -> Iterator[str]:
     met = [end for end in triggers if end.step is not None]
     if triggers:
         yield "  meets the triggers" if met else "  meets no trigger"
     for end in met:
         about = f" about {end.subject}" if end.subject else ""
         over = f" over {end.channel}" if end.channel else ""
-        yield f"    + {end.name}{about}: {end.step}{over}. {end.about}"
+        action, _, why = (end.receipt or "").partition(":")
+        told = f", {TOLD[action]}{why}" if action else ""
+        yield f"    + {end.name}{about}: {end.step}{over}{told}. {end.about}"
         for condition in end.conditions:
             yield f"        {_told(condition)}"
         if end.decided:
             yield f"        {_values(end.decided)}"
-    if len(met) < len(triggers):
+    others = [] if only_met else [end for end in triggers if end.step is None]
+    if others:
         yield "  does not meet"
-    for end in triggers:
-        if end.step is None:
-            failing = [condition for condition in end.conditions if condition.is_met is False]
-            nothing = "nothing of theirs falls due" if not end.conditions else end.about
-            yield f"    - {end.name}: " + ("; ".join(map(_told, failing)) or nothing)
+    for end in others:
+        failing = [condition for condition in end.conditions if condition.is_met is False]
+        nothing = "nothing of theirs falls due" if not end.conditions else end.about
+        yield f"    - {end.name}: " + ("; ".join(map(_told, failing)) or nothing)
 
 
 def _since(standing: Standing) -> str:

@@ -12,6 +12,7 @@ import typer
 
 import conf
 from jobs.cli.options import Debug, Env, Quiet, day_option, refuse_backwards
+from jobs.cli.people import explained
 from jobs.errors import Usage
 from jobs.progress import Progress, progress_for
 from jobs.simulate.plan import SOURCE_OF, WORLDS, Mess, Simulation
@@ -165,7 +166,8 @@ def demo(
     from jobs.demo import run, told
 
     outcome = run(customers, days, folder=Path("demo").absolute(), env=env, progress=progress_for(quiet=quiet))
-    print(told(outcome, "demo", _how_clm_is_called()))
+    lines = explained(outcome.explanation, outcome.ends, only_met=True) if outcome.explanation else ()
+    print(told(outcome, "demo", _how_clm_is_called(), lines))
 
 
 def _how_clm_is_called() -> str:

@@ -1,0 +1,189 @@
+"""What lists tell of a night: consents once more, what was told before, and the receipts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs import acting, delivery
+from jobs.frames import local_frame
+from schemas.acting import CONTACT_HISTORY
+from schemas.lists import TRIGGER_LIST_V1
+from schemas.ops import EXPORTS
+from schemas.table import Table
+from tests.jobs.rows import NIGHT, cells, table_frame
+
+MESSAGES = Table(
+    name="lists.messages",
+    row="one message",
+    kind="log",
+    key=("trigger_id",),
+    owner="tests",
+    keep="1 day",
+    columns=TRIGGER_LIST_V1,
+)
+SENT = {"action": "send", "trigger": "offer", "channel": "push", "message_class": "promotional", "evidence": "old"}
+
+
+def messages(spark: SparkSession, *rows: Mapping[str, Any]) -> DataFrame:
+    """A row names its trigger_id, which is its customer as well."""
+    told = [{"customer_id": row["trigger_id"], **row} for row in rows]
+    return table_frame(spark, MESSAGES, told, {**SENT, "evidence": "new"})
+
+
+def before(spark: SparkSession, *rows: Mapping[str, Any]) -> DataFrame:
+    return table_frame(spark, MESSAGES, rows, SENT)
+
+
+def allowed(
+    spark: SparkSession,
+    rows: DataFrame,
+    consented: Mapping[str, Sequence[str]],
+    gone: Sequence[str] = (),
+    **blocked: str,
+) -> DataFrame:
+    given = local_frame(spark, list(consented.items()), "customer_id string, consented array<string>")
+    deleted = local_frame(spark, [(who,) for who in gone], "customer_id string")
+    return delivery.allowed(rows, given, deleted, blocked)
+
+
+def test_the_last_look_only_removes_and_says_why(spark: SparkSession) -> None:
+    rows = messages(
+        spark,
+        {"trigger_id": "goes"},
+        # Consents to something else, and to nothing at all.
+        {"trigger_id": "other channel"},
+        {"trigger_id": "nothing"},
+        # Was deleted since, whatever the consent says.
+        {"trigger_id": "gone"},
+        # Its trigger is stopped, which is said before all else.
+        {"trigger_id": "stopped", "trigger": "halted"},
+    )
+    consents = {
+        "goes": ["promotional/push"],
+        "other channel": ["promotional/sms", "service/push"],
+        "gone": ["promotional/push"],
+    }
+    told = allowed(spark, rows, consents, ["gone"], halted="stopped")
+    assert sorted(cells(told, "trigger_id", "reason")) == [
+        ("goes", None),
+        ("gone", "suppressed"),
+        ("nothing", "no_consent"),
+        ("other channel", "no_consent"),
+        ("stopped", "stopped"),
+    ]
+
+
+def decided(spark: SparkSession, now: DataFrame, was: DataFrame, **lost: str) -> list[tuple[str | None, ...]]:
+    told = delivery.decided(now, was, lost)
+    return sorted(cells(told, "trigger_id", "action", "reason", "is_change", "evidence"))
+
+
+@pytest.mark.parametrize(
+    ("selected", "reason", "told", "expected"),
+    [
+        (True, None, None, ("send", None, "true", "new")),
+        # Told already: the row stays to the letter.
+        (True, None, "send", ("send", None, "false", "old")),
+        # A person let it go on.
+        (True, None, "cancel", ("send", None, "true", "new")),
+        (True, "no_consent", None, ("withheld", "no_consent", "false", "new")),
+        (True, "no_consent", "send", ("cancel", "no_consent", "true", "old")),
+        (True, "no_consent", "cancel", ("cancel", "no_consent", "false", "old")),
+        (False, None, "send", ("cancel", "not_selected", "true", "old")),
+        (False, None, "cancel", ("cancel", "not_selected", "false", "old")),
+    ],
+)
+def test_a_message_is_told_once_cancelled_once_and_never_forgotten(
+    spark: SparkSession, selected: bool, reason: str | None, told: str | None, expected: tuple[str | None, ...]
+) -> None:
+    rows = messages(spark, *([{"trigger_id": "id"}] if selected else []))
+    now = rows.selectExpr(*delivery.NAMES, f"{repr(reason) if reason else 'cast(null as string)'} as reason")
+    was = before(spark, *([{"trigger_id": "id", "action": told}] if told else []))
+    assert decided(spark, now, was) == [("id", *expected)]
+
+
+def test_why_a_trigger_selects_nobody_any_more_is_said(spark: SparkSession) -> None:
+    now = messages(spark).selectExpr(*delivery.NAMES, "cast(null as string) as reason")
+    was = before(spark, {"trigger_id": "1", "trigger": "removed"}, {"trigger_id": "2"})
+    assert [row[:3] for row in decided(spark, now, was, removed="not_configured")] == [
+        ("1", "cancel", "not_configured"),
+        ("2", "cancel", "not_selected"),
+    ]
+
+
+def receipts(spark: SparkSession, *rows: Mapping[str, Any]) -> DataFrame:
+    return table_frame(spark, EXPORTS, rows, {"trigger": "offer", "list": delivery.LIST, "action": "send"})
+
+
+def test_a_receipt_is_written_where_something_else_is_told_than_before(spark: SparkSession) -> None:
+    known = receipts(
+        spark,
+        {"trigger_id": "same", "generation": "1"},
+        {"trigger_id": "cancelled", "generation": "1"},
+        {"trigger_id": "resumed", "generation": "1"},
+        {"trigger_id": "resumed", "generation": "2", "action": "cancel"},
+        {"trigger_id": "still not", "generation": "1", "action": "withheld", "reason": "no_consent"},
+    )
+    rows = [
+        ("same", "send", None, "offer"),
+        ("cancelled", "cancel", "no_consent", "offer"),
+        ("resumed", "send", None, "offer"),
+        ("still not", "withheld", "stopped", "offer"),
+        ("new", "send", None, "offer"),
+        # Its list was not published, so nothing of it is known.
+        ("other", "send", None, "halted"),
+    ]
+    told = local_frame(spark, rows, "trigger_id string, action string, reason string, trigger string").selectExpr(
+        "*", f"date'{NIGHT}' as as_of_date", "timestamp'2026-02-03 00:00:00' as expires_at"
+    )
+    generations = local_frame(spark, [("offer", 3)], "trigger string, generation bigint")
+    made = delivery.receipts(told, generations, known)
+    new = [row for row in cells(made, "trigger_id", "generation", "action", "reason") if row[1] == "3"]
+    assert sorted(new) == [
+        ("cancelled", "3", "cancel", "no_consent"),
+        ("new", "3", "send", None),
+        ("resumed", "3", "send", None),
+    ]
+    assert made.count() == known.count() + 3
+    # Twice is once.
+    again = delivery.receipts(told, generations, made)
+    assert sorted(cells(again)) == sorted(cells(made))
+
+
+def test_what_counts_as_a_contact_is_what_was_sent(spark: SparkSession) -> None:
+    live, replay = {"mode": "live"}, {"mode": "replay"}
+    rows = [
+        {"trigger_id": "live, no receipt", **live},
+        {"trigger_id": "sent", **live},
+        {"trigger_id": "cancelled", **live},
+        {"trigger_id": "withheld", **live},
+        {"trigger_id": "replay, no receipt", **replay},
+        {"trigger_id": "replay, sent", **replay},
+        # Held out of a night that was delivered after all, and of one that was not.
+        {"trigger_id": "held out, delivered", "is_withheld": "true", **replay},
+        {"trigger_id": "held out", "is_withheld": "true", "trigger": "other", **replay},
+        {"trigger_id": "held out, live", "is_withheld": "true", "trigger": "other", **live},
+    ]
+    history = table_frame(spark, CONTACT_HISTORY, rows, {"trigger": "offer", "is_withheld": "false"})
+    told = receipts(
+        spark,
+        {"trigger_id": "sent", "generation": "1"},
+        {"trigger_id": "cancelled", "generation": "1"},
+        {"trigger_id": "cancelled", "generation": "2", "action": "cancel", "reason": "stopped"},
+        {"trigger_id": "withheld", "generation": "1", "action": "withheld", "reason": "no_consent"},
+        {"trigger_id": "replay, sent", "generation": "1"},
+    )
+    assert {row[0] for row in cells(acting.that_count(history, told), "trigger_id")} == {
+        "live, no receipt",
+        "sent",
+        "replay, sent",
+        "held out, delivered",
+        "held out, live",
+    }
+    assert {row[0] for row in cells(acting.that_count(history, None), "trigger_id")} == {
+        row["trigger_id"] for row in rows if row["mode"] == "live"
+    }
