@@ -13,6 +13,7 @@ from conf.folder import FILES, TABLES, Folder, overlay, packaged
 from conf.model import Model, parse
 from conf.rules import EngineSettings, LevelSettings, Owned, RiskSettings, Segment, Written
 from conf.settings import (
+    MASK_DAYS,
     Backfill,
     CohortSettings,
     ConfSettings,
@@ -74,6 +75,12 @@ def load(env: str | None = None, environ: Mapping[str, str] = os.environ) -> Set
     if lake and (late := [source for source in sources if source.late_days > lake.close_after]):
         named = ", ".join(f"{source.name} ({source.late_days})" for source in late)
         message = f"{lake.close_after} is less than late_days of {named}; a window may not close before its rows are in"
+        faults.append(base.fault(("lake", "close_after"), message))
+
+    if lake and (wide := [each for each in triggers if each.goal_days + lake.close_after > MASK_DAYS]):
+        message = (
+            f"{lake.close_after} and goal_days of {wide[0].name} ({wide[0].goal_days}) may be 128 together at most"
+        )
         faults.append(base.fault(("lake", "close_after"), message))
 
     root = _absolute(environ.get("CLM_LAKE") or (lake.root if lake else ""))

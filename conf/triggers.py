@@ -37,6 +37,8 @@ Days = Annotated[int, Field(ge=1, le=LONGEST)]
 TIME = spelt(r"([01][0-9]|2[0-3]):[0-5][0-9]", "a time of day, such as 10:00")
 # Satisfies every rule on the hours of promotional messages that we know of (docs/writing_triggers.md).
 SEND_WINDOW = ("10:00", "20:00")
+# Outside these hours nobody may be sent anything promotional in India (TRAI, as providers quote it).
+PROMOTIONAL_HOURS = ("09:00", "21:00")
 
 
 def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -131,6 +133,13 @@ class Trigger(Owned):
         if window[0] >= window[1]:
             raise ValueError(f"{window[0]} to {window[1]} ends before it begins")
         return window
+
+    @model_validator(mode="after")
+    def _promotional_keeps_to_the_day(self) -> Self:
+        first, last = PROMOTIONAL_HOURS
+        if self.message_class == "promotional" and not first <= self.send_window[0] < self.send_window[1] <= last:
+            raise ValueError(f"is promotional, and such messages go out between {first} and {last}")
+        return self
 
     @model_validator(mode="after")
     def _sms_names_its_template(self) -> Self:

@@ -12,6 +12,7 @@ from jobs import delivery
 from jobs.frames import select_contract
 from jobs.rules.triggers import TriggerRule
 from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTED, WITHHELD
+from schemas.columns import PURPOSES
 
 # Outcomes after which a channel is left alone for a while.
 COMPLAINTS = ("bounced", "opted_out")
@@ -50,6 +51,26 @@ def that_count(contacts: DataFrame, receipts: DataFrame | None) -> DataFrame:
     return looked_up.where(counts).drop("told", "is_delivered")
 
 
+def assigned(selections: DataFrame, contacts: DataFrame, receipts: DataFrame | None) -> DataFrame:
+    """One row is one customer whom a trigger that went out on a night won, `is_held_out` or written to.
+
+    A trigger went out on a night of which anything was sent, and without any receipt where the night was live. Who was
+    withheld at delivery counts as written to, since the held-out were not looked at once more.
+    """
+    nights = contacts.select("as_of_date", "trigger", "mode").distinct()
+    if receipts is not None:
+        told = receipts.groupBy("as_of_date", "trigger").agg(F.expr("bool_or(action = 'send') as is_sent"))
+        nights = nights.join(told, ["as_of_date", "trigger"], "left").where("coalesce(is_sent, mode = 'live')")
+    else:
+        nights = nights.where("mode = 'live'")
+    _, of_trigger = WITHHELD
+    won = selections.where(F.col("step").isin(SELECTED, of_trigger))
+    rows = won.join(F.broadcast(nights.select("as_of_date", "trigger")), ["as_of_date", "trigger"], "left_semi")
+    return rows.selectExpr(
+        "as_of_date", "trigger", "customer_id", "trigger_id", f"step = '{of_trigger}' as is_held_out"
+    )
+
+
 def newly_held_out(selections: DataFrame, known: DataFrame | None) -> DataFrame:
     """One row is one customer whom no night before withheld from the trigger, or (empty) from all that is promotional.
 
@@ -66,9 +87,20 @@ def newly_held_out(selections: DataFrame, known: DataFrame | None) -> DataFrame:
 
 
 def complaints(feedback: DataFrame, history: DataFrame) -> DataFrame:
-    """One row is one channel that one customer's message bounced on, or was objected to; as jobs.selection reads it."""
-    told = feedback.where(F.col("outcome").isin(*COMPLAINTS)).selectExpr("trigger_id", "occurred_at", "as_of_date")
-    sent = history.select("trigger_id", "customer_id", "channel")
+    """One row is one key ("class/channel") by which a customer is not reached any more; as jobs.selection reads it.
+
+    A bounce closes the channel, whatever it is about; an objection only what it was about.
+    """
+    told = feedback.where(F.col("outcome").isin(*COMPLAINTS)).select(
+        "trigger_id", "outcome", "occurred_at", "as_of_date"
+    )
+    sent = history.select("trigger_id", "customer_id", "channel", "message_class")
+    about = f"if(outcome = 'bounced', array({', '.join(map(literal, PURPOSES))}), array(message_class))"
     return told.join(sent, "trigger_id").selectExpr(
-        "customer_id", "channel", "true as is_closed", "occurred_at as updated_at", "0L as row_hash", "as_of_date"
+        "customer_id",
+        f"explode(transform({about}, purpose -> concat(purpose, '/', channel))) as key",
+        "true as is_closed",
+        "occurred_at as updated_at",
+        "0L as row_hash",
+        "as_of_date",
     )

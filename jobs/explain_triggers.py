@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -19,7 +19,7 @@ from jobs.pipeline import stepped_on
 from jobs.rules.book import RuleBook
 from jobs.rules.language import Predicate
 from jobs.rules.triggers import TriggerRule
-from schemas.acting import SELECTED, SELECTIONS
+from schemas.acting import SELECTED, SELECTIONS, TRIGGER_STATUS
 from schemas.judgement import CUSTOMER_SEGMENTS
 from schemas.ops import EXPORTS
 
@@ -36,12 +36,12 @@ class TriggerEnd:
 
     name: str
     about: str
-    subject: str
-    step: str | None
-    channel: str | None
-    evidence: Mapping[str, Any]
-    conditions: Sequence[Condition]
-    decided: Mapping[str, Any]
+    subject: str = ""
+    step: str | None = None
+    channel: str | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Sequence[Condition] = ()
+    decided: Mapping[str, Any] = field(default_factory=dict)
     receipt: str | None = None
 
 
@@ -52,6 +52,9 @@ def ends(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, d
     stored = (
         lake.read_day(SELECTIONS.name, day).where(F.col("customer_id") == F.lit(customer)).orderBy("subject").collect()
     )
+    has_status = bool(lake.ledger.published(TRIGGER_STATUS.name, day, day))
+    status = lake.read_day(TRIGGER_STATUS.name, day).collect() if has_status and stored else []
+    held = {row["trigger"]: row["why"] for row in status}
     receipts = _receipts(lake, day, [row["trigger_id"] for row in stored])
     tables = (*stepped_on(lake.settings), CUSTOMER_SEGMENTS.name)
     has_facts = all(lake.ledger.published(table, day, day) for table in tables)
@@ -62,33 +65,27 @@ def ends(lake: Lake, book: RuleBook, engines: Sequence[Engine], customer: str, d
         own = [row for row in stored if row["trigger"] == trigger.name]
         for row in own:
             why = looked_up.get((trigger.name, row["subject"]))
-            found.append(
-                TriggerEnd(
-                    name=trigger.name,
-                    about=trigger.policy.about,
-                    subject=row["subject"],
-                    step=row["step"],
-                    channel=row["channel"],
-                    evidence=json.loads(row["evidence"]),
-                    conditions=_conditions(trigger, seen, row["subject"]),
-                    decided=dict(_decided(trigger, row["step"], why)) if why else {},
-                    receipt=receipts.get(row["trigger_id"]),
-                )
-            )
+            decided = dict(_decided(trigger, row["step"], why, held.get(trigger.name))) if why else {}
+            end = _ended(row, receipts.get(row["trigger_id"]), trigger.policy.about)
+            found.append(replace(end, conditions=_conditions(trigger, seen, row["subject"]), decided=decided))
         if not own:
-            found.append(
-                TriggerEnd(
-                    name=trigger.name,
-                    about=trigger.policy.about,
-                    subject="",
-                    step=None,
-                    channel=None,
-                    evidence={},
-                    conditions=_conditions(trigger, seen, None),
-                    decided={},
-                )
-            )
-    return found
+            found.append(TriggerEnd(trigger.name, trigger.policy.about, conditions=_conditions(trigger, seen, None)))
+    known = {trigger.name for trigger in book.triggers}
+    gone = [row for row in stored if row["trigger"] not in known]
+    return found + [_ended(row, receipts.get(row["trigger_id"]), "conf has no such trigger any more.") for row in gone]
+
+
+def _ended(row: Row, receipt: str | None, about: str) -> TriggerEnd:
+    """A row of mart.selections."""
+    return TriggerEnd(
+        name=row["trigger"],
+        about=about,
+        subject=row["subject"],
+        step=row["step"],
+        channel=row["channel"],
+        evidence=json.loads(row["evidence"]),
+        receipt=receipt,
+    )
 
 
 def _receipts(lake: Lake, day: date, trigger_ids: Sequence[str]) -> dict[str, str]:
@@ -139,7 +136,7 @@ def _conditions(trigger: TriggerRule, seen: Sequence[Mapping[str, Any]], subject
     return conditions_of(trigger.predicate, told)
 
 
-def _decided(trigger: TriggerRule, step: str, row: Row) -> Iterator[tuple[str, Any]]:
+def _decided(trigger: TriggerRule, step: str, row: Row, why_held: str | None) -> Iterator[tuple[str, Any]]:
     """What the step goes by, in words that need no other table."""
     policy = trigger.policy
     contacts = sorted(row["told_before"] or (), key=lambda told: told["day"], reverse=True)
@@ -168,6 +165,8 @@ def _decided(trigger: TriggerRule, step: str, row: Row) -> Iterator[tuple[str, A
             yield "the budget pays for", row["most"]
         case "held_out":
             yield "share held out", policy.holdout
+        case "size_guard":
+            yield "held back", why_held
         case _ if step == SELECTED:
             yield "contacts before", len(contacts)
         case _:

@@ -193,7 +193,7 @@ def _unreachable(lake: Lake, days: Sequence[date]) -> DataFrame:
     """Who was deleted, and over which channel a message came back or was objected to."""
     gone = versions(lake, "customers", days).selectExpr(
         "customer_id",
-        "cast(null as string) as channel",
+        "cast(null as string) as key",
         "coalesce(is_deleted, false) as is_closed",
         "updated_at",
         "row_hash",

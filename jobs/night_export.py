@@ -11,7 +11,7 @@ from jobs.ledger import utc_now
 from jobs.night_messages import Delivered
 from jobs.pipeline import has_table
 from jobs.runner import Night
-from schemas.acting import CONTACT_HISTORY, SELECTIONS
+from schemas.acting import CONTACT_HISTORY, SELECTIONS, TRIGGER_STATUS
 
 
 def run(night: Night) -> None:
@@ -35,8 +35,9 @@ def deliver(
 
     Raises Busy where the night has not selected, and Failed where files cannot be written.
     """
-    if not night.ledger.published(SELECTIONS.name, day, day):
-        raise Busy(f"{SELECTIONS.name} {day} is not published: run `clm run --date {day}` first.")
+    for table in (SELECTIONS.name, TRIGGER_STATUS.name):
+        if not night.ledger.published(table, day, day):
+            raise Busy(f"{table} {day} is not published: run `clm run --date {day}` first.")
     now = now or utc_now()
     delivered = night_messages.deliver(night, day, triggers=triggers, now=now)
     night_audiences.export(night, day, now, triggers=triggers)

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from pyspark.sql import DataFrame
 
-from jobs import acting
+from jobs import acting, night_outcomes
 from jobs.calendar import fortnights
 from jobs.errors import Busy
 from jobs.frames import local_frame, select_contract
@@ -37,6 +37,7 @@ def run(night: Night) -> None:
         nights = list(run_of)
         for days in fortnights(nights) if mode == "replay" else [[day] for day in nights]:
             _select(night, days, mode)
+    night_outcomes.run(night)
 
 
 def _modes(night: Night) -> dict[date, str]:

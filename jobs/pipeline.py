@@ -25,6 +25,7 @@ from schemas.judgement import (
 )
 from schemas.mart import CUSTOMER_PROFILE, RETENTION_COHORTS
 from schemas.ops import EXPORTS
+from schemas.outcomes import TRIGGER_OUTCOMES
 from schemas.restricted import CONTACT_HASHES
 from schemas.table import Table
 from schemas.upgrade import UPGRADE_RETENTION
@@ -143,6 +144,13 @@ def _select(settings: Settings) -> tuple[Job, ...]:
         Job(name="remember contacts", stage="select", reads=decided, writes=(CONTACT_HISTORY.name,), mode="step"),
         Job(name="register holdouts", stage="select", reads=decided, writes=(HOLDOUTS.name,), mode="step"),
         Job(name="tell triggers", stage="select", reads=reads, writes=(TRIGGER_STATUS.name,), mode="step"),
+        Job(
+            name="tell outcomes",
+            stage="select",
+            reads=(*decided, CONTACT_HISTORY.name, CUSTOMER_PROFILE.name),
+            writes=(TRIGGER_OUTCOMES.name,),
+            mode="step",
+        ),
     )
 
 

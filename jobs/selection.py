@@ -59,9 +59,9 @@ def prepared(
     `step` is where that has ended, null for who competes; `consented`, `closed` and `told_before` are what it goes by.
 
     `eligible` is of jobs.eligible. `consents` are versions of consents; `unreachable` says whether somebody may not be
-    written to over a channel, over any where that is null (is_closed), of which the newest word counts; both with the
-    night that learnt it (as_of_date). `contacts` are the contacts that count, of which a night sees those of nights
-    before it. `guarded`: nights and triggers that the size guard holds back.
+    written to by a key, "class/channel", or by any where that is null (is_closed), of which the newest word counts;
+    both with the night that learnt it (as_of_date). `contacts` are the contacts that count, of which a night sees those
+    of nights before it. `guarded`: nights and triggers that the size guard holds back.
     """
     spark = eligible.sparkSession
     policies = local_frame(spark, map(_policy, triggers), POLICY)
@@ -108,19 +108,19 @@ def _policy(trigger: TriggerRule) -> tuple[Any, ...]:
 
 
 def _closed(asked: DataFrame, unreachable: DataFrame) -> DataFrame:
-    """Of each customer and night the channels that are closed; `is_closed`: all of them."""
+    """Of each customer and night the keys ("class/channel") that are closed; `is_closed`: all of them."""
     told = unreachable.withColumnRenamed("as_of_date", "learnt")
     newest = (
         asked.join(told, "customer_id")
         .where("learnt <= as_of_date")
-        .groupBy(*OF_NIGHT, "channel")
+        .groupBy(*OF_NIGHT, "key")
         .agg(F.expr("max_by(struct(is_closed, learnt), struct(updated_at, row_hash)) as newest"))
     )
-    is_recent = f"channel is null or newest.learnt > date_sub(as_of_date, {COMPLAINED_DAYS})"
+    is_recent = f"key is null or newest.learnt > date_sub(as_of_date, {COMPLAINED_DAYS})"
     return (
         newest.where(f"newest.is_closed and ({is_recent})")
         .groupBy(*OF_NIGHT)
-        .agg(F.collect_set("channel").alias("closed"), F.expr("count_if(channel is null) > 0 as is_closed"))
+        .agg(F.collect_set("key").alias("closed"), F.expr("count_if(key is null) > 0 as is_closed"))
     )
 
 
@@ -144,10 +144,11 @@ def _before_competing() -> tuple[Mapping[str, str], ...]:
     )
     nothing = "cast(array() as array<string>)"
     known = f"coalesce(consented, {nothing})"
+    is_open = f"not array_contains(coalesce(closed, {nothing}), concat(message_class, '/', c))"
     return (
         {"told_before": "coalesce(contacted, array())"},
         {"granted": f"filter(channels, c -> array_contains({known}, concat(message_class, '/', c)))"},
-        {"open": f"if(is_closed, {nothing}, array_except(granted, coalesce(closed, {nothing})))"},
+        {"open": f"if(is_closed, {nothing}, filter(granted, c -> {is_open}))"},
         {
             "keys": "transform(open, c -> concat(message_class, '/', c))",
             "chosen": "cast(null as string)",

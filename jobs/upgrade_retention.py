@@ -1,12 +1,8 @@
 """mart.upgrade_retention: customers who moved up to sending money against those who stayed with recharges.
 
-0 is who stayed, 1 who upgraded: r of n are retained, p = r / n. All intervals are of 95 %, z = 1.959964, without
-correction for continuity:
-
-- a group: the score interval of Wilson (1927), Journal of the American Statistical Association 22:209-212;
-- a difference p1 - p0: Newcombe (1998), Statistics in Medicine 17:873-890, method 10, from the two Wilson intervals;
-- matched: p0 is standardised directly to those who upgraded. With the stratum's share w of them it is Σ w p0, of
-  variance Σ w² p0 (1 - p0) / n0; the difference Σ w (p1 - p0) adds Σ w² p1 (1 - p1) / n1. The shares count as given.
+0 is who stayed, 1 who upgraded: r of n are retained, p = r / n. Intervals are those of jobs.intervals, but for matched:
+there p0 is standardised directly to those who upgraded. With the stratum's share w of them it is Σ w p0, of variance
+Σ w² p0 (1 - p0) / n0; the difference Σ w (p1 - p0) adds Σ w² p1 (1 - p1) / n1. The shares count as given.
 """
 
 from __future__ import annotations
@@ -18,9 +14,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.frames import local_frame, select_contract
+from jobs.intervals import Z, compared, three_rows
 from jobs.masks import from_position, has_any
 from schemas.customer_daily import FAMILIES
-from schemas.upgrade import UPGRADE_RETENTION
+from schemas.upgrade import GROUPS, UPGRADE_RETENTION
 
 MASK = ("any_days_0_63", "any_days_64_127")
 FIRST_DATES = 60
@@ -29,7 +26,6 @@ RETAINED = (90, 119)
 DECIDED_BY = {"naive": 119, "landmark": 30}
 LANDMARK_DAYS = f"{2 ** (DECIDED_BY['landmark'] + 1) - 1}L"
 COUNTS = ("n0", "r0", "n1", "r1")
-Z = "1.959964D"
 
 
 def transform(profile: DataFrame, *, close_after: int, days: Sequence[date]) -> DataFrame:
@@ -46,22 +42,14 @@ def transform(profile: DataFrame, *, close_after: int, days: Sequence[date]) -> 
     # A day without customers has its rows too.
     every_day = local_frame(profile.sparkSession, [(day,) for day in days], "as_of_date date")
     strata = every_day.join(_strata(_split(customers)), "as_of_date", "left")
-    found = f"array({_row('stayed')}, {_row('upgraded')}, {_row('difference')})"
-    rows = _compared(_summed(strata)).selectExpr(
-        "as_of_date", "method", "landmark_day", "customers_out", f"inline({found})"
-    )
+    rows = three_rows(_compared(_summed(strata)), GROUPS)
     told = rows.selectExpr(
-        "as_of_date",
+        "*",
         "'recharge_to_transfer' as question",
-        "method",
-        "grp",
-        "customers",
-        "retained",
-        *(f"{_rounded(name)} as {name}" for name in ("rate", "low", "high")),
-        "landmark_day",
+        "n as customers",
+        "if(method = 'matched' and grp = 'stayed', null, r) as retained",
         f"{first_from} as first_from",
         f"{first_to} as first_to",
-        "customers_out",
     )
     return select_contract(told, UPGRADE_RETENTION)
 
@@ -129,48 +117,20 @@ def _summed(strata: DataFrame) -> DataFrame:
 
 def _compared(methods: DataFrame) -> DataFrame:
     """One row is one day and method: each group's rate and interval, and how far the difference's reaches both ways."""
-    rates = methods.selectExpr(
+    rows = methods.selectExpr(
         "*",
         "everyone - n0 - n1 as customers_out",
-        "if(method = 'matched', weighted / n1, r0 / nullif(n0, 0L)) as p0",
-        "r1 / nullif(n1, 0L) as p1",
         f"{Z} * sqrt(variance0) / n1 as reach0",
         f"{Z} * sqrt(variance0 + variance1) / n1 as reach",
     )
-    intervals = rates.selectExpr(
-        "*",
-        f"if(method = 'matched', p0 - reach0, {_wilson(0, '-')}) as low0",
-        f"if(method = 'matched', p0 + reach0, {_wilson(0, '+')}) as high0",
-        f"{_wilson(1, '-')} as low1",
-        f"{_wilson(1, '+')} as high1",
+    matched = {
+        "p0": "weighted / n1",
+        "low0": "weighted / n1 - reach0",
+        "high0": "weighted / n1 + reach0",
+        "below": "reach",
+        "above": "reach",
+    }
+    return compared(rows).selectExpr(
+        f"* except ({', '.join(matched)})",
+        *(f"if(method = 'matched', {sql}, {name}) as {name}" for name, sql in matched.items()),
     )
-    return intervals.selectExpr(
-        "*",
-        "if(method = 'matched', reach, sqrt(pow(p1 - low1, 2) + pow(high0 - p0, 2))) as below",
-        "if(method = 'matched', reach, sqrt(pow(high1 - p1, 2) + pow(p0 - low0, 2))) as above",
-    )
-
-
-def _wilson(group: int, sign: str) -> str:
-    n, r, p = (f"{name}{group}" for name in "nrp")
-    return f"({r} + {Z} * {Z} / 2 {sign} {Z} * sqrt({n} * {p} * (1 - {p}) + {Z} * {Z} / 4)) / ({n} + {Z} * {Z})"
-
-
-def _row(grp: str) -> str:
-    customers, retained, rate, low, high = {
-        "stayed": ("n0", "if(method = 'matched', null, r0)", "p0", "low0", "high0"),
-        "upgraded": ("n1", "r1", "p1", "low1", "high1"),
-        "difference": ("n0 + n1", "cast(null as bigint)", "p1 - p0", "p1 - p0 - below", "p1 - p0 + above"),
-    }[grp]
-    return (
-        f"struct('{grp}' as grp, {customers} as customers, {retained} as retained, "
-        f"{rate} as rate, {low} as low, {high} as high)"
-    )
-
-
-def _rounded(share: str) -> str:
-    """Cut to what is possible and rounded half up to six decimals."""
-    lowest = "if(grp = 'difference', -1, 0)"
-    cut = f"case when {share} < {lowest} then {lowest} when {share} > 1 then 1 else {share} end"
-    # In 14 decimals a half that doubles fall a little short of is a half again, and the order of a sum does not show.
-    return f"round(cast({cut} as decimal(15,14)), 6)"

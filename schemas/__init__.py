@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas import acting, core, judgement, mart, ops, restricted, upgrade
+from schemas import acting, core, judgement, mart, ops, outcomes, restricted, upgrade
 from schemas.table import Table
 
 CATALOGUE: dict[str, Table] = {
@@ -13,6 +13,7 @@ CATALOGUE: dict[str, Table] = {
         *upgrade.TABLES,
         *judgement.TABLES,
         *acting.TABLES,
+        *outcomes.TABLES,
         *ops.TABLES,
         *restricted.TABLES,
     )

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -14,7 +15,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from conf import Settings
-from jobs import night_messages
+from jobs import list_manifest, night_messages
+from jobs.__main__ import main
 from jobs.between_nights import land
 from jobs.errors import Usage
 from jobs.lake import Lake
@@ -168,22 +170,41 @@ def test_what_is_stopped_before_it_was_told_is_held(spark: SparkSession, setting
     assert receipts(spark, settings) == [("offer", "1", "withheld", "stopped")] * 2
 
 
-def test_a_run_that_is_killed_between_its_lists_and_its_receipts_is_made_good(
-    spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("owner", "step", "calls"),
+    [
+        # Before the first file, before the first manifest, between two lists, before the receipts.
+        (list_manifest, "write_generation", 1),
+        (list_manifest, "publish", 1),
+        (list_manifest, "publish", 2),
+        (night_messages, "_receive", 1),
+    ],
+)
+def test_killed_anywhere_and_repeated_nothing_is_lost_and_nothing_doubled(
+    spark: SparkSession,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: ModuleType,
+    step: str,
+    calls: int,
 ) -> None:
+    real, left = getattr(owner, step), [calls]
+
+    def interrupted(*given: object, **named: object) -> object:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return real(*given, **named)
+
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-        killed.setattr(night_messages, "_receive", interrupt)
+        killed.setattr(owner, step, interrupted)
         delivered(settings)
-    told = read_manifest(folder(settings))
-    assert told is not None
     assert not Ledger.open(settings.ledger_url).days("ops.exports")
-    assert [each.changes for each in delivered(settings).values()] == [0, 0]
-    assert read_manifest(folder(settings)) == told
+    told = delivered(settings)
+    assert {name: each.manifest["generation"] for name, each in told.items()} == {"expiring": 1, "offer": 1}
+    assert list(rows(settings, told["offer"].manifest).values()) == ["send", "send"]
     assert receipts(spark, settings) == [("offer", "1", "send", None)] * 2
-
-
-def interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    assert not list(folder(settings).parent.parent.rglob(".*"))
 
 
 def test_a_trigger_that_is_not_there_is_named(settings: Settings) -> None:
@@ -192,3 +213,53 @@ def test_a_trigger_that_is_not_there_is_named(settings: Settings) -> None:
         pytest.raises(Usage, match="There is no trigger 'ofer' on 2026-01-09; it has expiring, offer"),
     ):
         deliver(night, NIGHT, triggers=["ofer"], now=IN_TIME)
+
+
+def test_a_corrected_night_tells_only_the_difference(settings: Settings) -> None:
+    """Of three who can be sent to the budget leaves one out; then dora's payment was never made."""
+    sent = rows(settings, delivered(settings)["offer"].manifest)
+    place = Place(Path(settings.landing).parent)
+    place.deliver("payments", NIGHT, [], suffix="-2", changes={"replaces": f"payments-{NIGHT}-1"})
+    backfill(settings, NIGHT, NIGHT, reason="payments delivered again", progress=Progress())
+    corrected = delivered(settings)["offer"]
+    gone = {"dora": "cancel"} if "dora" in sent else {}
+    assert rows(settings, corrected.manifest) == {"anna": "send", "ben": "send", **gone}
+    assert corrected.changes == 2 * len(gone)
+
+
+def test_by_command(settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands, their exit codes, and what a program reads: of a replay, of a night too late, of a stop."""
+    root = Path(settings.landing).parent
+    places = {"CLM_LAKE": settings.lake.root, "CLM_LANDING": settings.landing, "CLM_CONF": root / "conf"}
+    for name, value in places.items():
+        monkeypatch.setenv(name, str(value))
+    run_night(settings, NIGHT, stage="export", progress=Progress())
+    first = NIGHT - ONE_DAY
+    assert main(["deliver", "--date", str(first)]) == 2
+    assert "was made by a backfill, and its lists are not delivered" in capsys.readouterr().err
+    assert main(["deliver", "--date", str(first), "--even-expired", "--trigger", "offer", "--json", "--quiet"]) == 0
+    [told] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert told == {
+        "trigger": "offer",
+        "date": str(first),
+        "state": "ready",
+        "generation": 1,
+        "send": 2,
+        "cancel": 0,
+        "changed": 2,
+        "reason": None,
+    }
+    assert main(["deliver", "--date", "2026-02-01"]) == 4
+    assert "mart.selections 2026-02-01 is not published" in capsys.readouterr().err
+    assert main(["stop", "ofer", "--reason", "a slip of the pen"]) == 2
+    assert "There is no trigger 'ofer'; did you mean offer?" in capsys.readouterr().err
+    # Everything has long expired, so nothing is cancelled.
+    assert main(["stop", "offer", "--reason", "wrong cashback", "--json", "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["deliver", "--date", str(NIGHT), "--even-expired", "--json", "--quiet"]) == 0
+    states = {each["trigger"]: each["state"] for each in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert states == {"offer": "held", "expiring": "held"}
+    assert main(["resume", "--quiet"]) == 0
+    assert main(["resume", "offer"]) == 2
+    assert main(["export", "revocations"]) == 0
+    assert "No consents were landed since the last night" in capsys.readouterr().err

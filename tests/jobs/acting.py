@@ -101,9 +101,8 @@ def selected(
         consents=table_frame(spark, CONSENTS, list(given), long_ago),
         unreachable=local_frame(
             spark,
-            [(customer, channel, True, LONG_AGO, 0, night) for customer, channel, night in unreachable],
-            "customer_id string, channel string, is_closed boolean, updated_at timestamp, row_hash bigint, "
-            "as_of_date date",
+            [(customer, key, True, LONG_AGO, 0, night) for customer, key, night in unreachable],
+            "customer_id string, key string, is_closed boolean, updated_at timestamp, row_hash bigint, as_of_date date",
         ),
         contacts=table_frame(spark, CONTACT_HISTORY, list(contacts), past),
         guarded=list(guarded),

@@ -77,7 +77,9 @@ def test_a_message_that_came_back_closes_its_channel(spark: SparkSession) -> Non
         {"as_of_date": ago(1), "occurred_at": "2026-01-30 10:00"},
     )
     told = acting.complaints(feedback, history)
-    assert cells(told, "customer_id", "channel", "is_closed", "as_of_date") == [
-        ("anna", "sms", "true", "2026-01-30"),
-        ("bert", "email", "true", "2026-01-30"),
+    assert cells(told, "customer_id", "key", "is_closed", "as_of_date") == [
+        ("anna", "promotional/sms", "true", "2026-01-30"),
+        ("anna", "service/sms", "true", "2026-01-30"),
+        # An objection is to what was sent, not to bills that fall due.
+        ("bert", "promotional/email", "true", "2026-01-30"),
     ]

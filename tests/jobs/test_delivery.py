@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs import acting, delivery
 from jobs.frames import local_frame
-from schemas.acting import CONTACT_HISTORY
+from schemas.acting import CONTACT_HISTORY, SELECTIONS
 from schemas.lists import TRIGGER_LIST_V1
 from schemas.ops import EXPORTS
 from schemas.table import Table
@@ -187,3 +187,41 @@ def test_what_counts_as_a_contact_is_what_was_sent(spark: SparkSession) -> None:
     assert {row[0] for row in cells(acting.that_count(history, None), "trigger_id")} == {
         row["trigger_id"] for row in rows if row["mode"] == "live"
     }
+
+
+def test_who_was_assigned_are_the_winners_of_triggers_that_went_out(spark: SparkSession) -> None:
+    """Treated and held out alike, also who was withheld at delivery; not who was held out of everything, or lost."""
+    rows = [
+        {"trigger_id": "live", "trigger": "live"},
+        {"trigger_id": "live, held out", "trigger": "live", "step": "held_out"},
+        {"trigger_id": "out of everything", "trigger": "live", "step": "held_out_global"},
+        {"trigger_id": "capped", "trigger": "live", "step": "capped"},
+        {"trigger_id": "sent", "trigger": "sent"},
+        {"trigger_id": "no consent any more", "trigger": "sent"},
+        # Stopped before anything of it was told, so that nobody was treated.
+        {"trigger_id": "stopped", "trigger": "stopped"},
+        {"trigger_id": "stopped, held out", "trigger": "stopped", "step": "held_out"},
+        {"trigger_id": "replay", "trigger": "replay"},
+        {"trigger_id": "replay, sent", "trigger": "replay, sent"},
+    ]
+    selections = table_frame(spark, SELECTIONS, rows, {"step": "selected", "customer_id": "anna"})
+    modes = [{"trigger": name, "trigger_id": name, "mode": "live"} for name in ("live", "sent", "stopped")]
+    modes += [{"trigger": name, "trigger_id": name, "mode": "replay"} for name in ("replay", "replay, sent")]
+    contacts = table_frame(spark, CONTACT_HISTORY, modes)
+    told = receipts(
+        spark,
+        {"trigger": "sent", "trigger_id": "sent", "generation": "1"},
+        {"trigger": "sent", "trigger_id": "sent", "generation": "2", "action": "cancel", "reason": "stopped"},
+        {"trigger": "sent", "trigger_id": "no consent any more", "action": "withheld", "generation": "1"},
+        {"trigger": "stopped", "trigger_id": "stopped", "action": "withheld", "generation": "1"},
+        {"trigger": "replay, sent", "trigger_id": "replay, sent", "generation": "1"},
+    )
+    assert set(cells(acting.assigned(selections, contacts, told), "trigger_id", "is_held_out")) == {
+        ("live", "false"),
+        ("live, held out", "true"),
+        ("sent", "false"),
+        ("no consent any more", "false"),
+        ("replay, sent", "false"),
+    }
+    without = {row[0] for row in cells(acting.assigned(selections, contacts, None), "trigger_id")}
+    assert without == {"live", "live, held out", "sent", "no consent any more", "stopped", "stopped, held out"}

@@ -78,19 +78,22 @@ def test_closed_channels_are_passed_over_and_who_has_no_other_is_suppressed(spar
     two = triggers(trigger(channels=("push", "email")))
     closed = [
         ("gone", None, date(2025, 1, 1)),
-        ("objected", "push", NIGHT),
-        ("objected", "email", NIGHT),
-        ("bounced", "push", NIGHT),
+        ("objected", "promotional/push", NIGHT),
+        ("objected", "promotional/email", NIGHT),
+        ("bounced", "promotional/push", NIGHT),
+        # Objected to what is of another kind.
+        ("service", "service/push", NIGHT),
         # Told of longer ago than complaints count.
-        ("long_ago", "push", NIGHT - timedelta(days=selection.COMPLAINED_DAYS)),
+        ("long_ago", "promotional/push", NIGHT - timedelta(days=selection.COMPLAINED_DAYS)),
         # Told of after the night.
-        ("after", "push", NIGHT + timedelta(days=1)),
+        ("after", "promotional/push", NIGHT + timedelta(days=1)),
     ]
-    told = selected(spark, of("gone", "objected", "bounced", "long_ago", "after"), two, unreachable=closed)
+    told = selected(spark, of("gone", "objected", "bounced", "service", "long_ago", "after"), two, unreachable=closed)
     assert {row["customer_id"]: (row["step"], row["channel"]) for row in told} == {
         "gone": ("suppressed", None),
         "objected": ("suppressed", None),
         "bounced": ("selected", "email"),
+        "service": ("selected", "push"),
         "long_ago": ("selected", "push"),
         "after": ("selected", "push"),
     }
