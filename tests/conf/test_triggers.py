@@ -53,6 +53,8 @@ def faults(environ: dict[str, str]) -> str:
         ({"repeat": '{ kind = "once", days = 3 }'}, 'kind = "once" takes no days'),
         ({"repeat": '{ kind = "often" }'}, "trigger.repeat.kind: "),
         ({"send_window": '["20:00", "10:00"]'}, "20:00 to 10:00 ends before it begins"),
+        ({"send_window": '["08:30", "20:00"]'}, "is promotional, and such messages go out between 09:00 and 21:00"),
+        ({"send_window": '["10:00", "21:30"]'}, "is promotional, and such messages go out between 09:00 and 21:00"),
         ({"send_window": '["8", "20:00"]'}, "'8' should be a time of day, such as 10:00"),
         ({"message_class": '"marketing"'}, "there is no 'marketing'; valid are promotional, service"),
         ({"goal": '"tranfer"'}, "there is no 'tranfer'; did you mean transfer?"),
@@ -83,6 +85,18 @@ def test_caps_that_cannot_be_meant_are_refused(overlay: Write, text: str, said: 
     told = faults(overlay({"caps.toml": text}))
     assert said in told
     assert "caps.toml:" in told
+
+
+def test_a_goal_that_the_masks_do_not_reach_is_refused(overlay: Write) -> None:
+    base, said = "[lake]\nclose_after = 39\n", "lake.close_after: 39 and goal_days of offer (90) may be 128 together"
+    # The windows of retention are too wide for it as well, which is said beside it.
+    assert said in faults(overlay({"base.toml": base, "triggers/mine.toml": written(goal_days="90")}))
+    assert said not in faults(overlay({"base.toml": base, "triggers/mine.toml": written(goal_days="89")}))
+
+
+def test_messages_about_what_was_asked_for_may_go_out_at_any_hour(overlay: Write) -> None:
+    text = written(send_window='["00:00", "23:59"]', message_class='"service"')
+    conf.load(environ=overlay({"triggers/mine.toml": text}))
 
 
 def test_a_trigger_of_the_same_name_takes_the_place_of_the_shipped_one(overlay: Write) -> None:
