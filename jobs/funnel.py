@@ -179,7 +179,7 @@ def versions(lake: Lake, feed: str, days: Sequence[date]) -> DataFrame:
     log, snapshot = POSTED[feed], STATES[feed]
     if not lake.settings.sources_of(feed):
         return local_frame(lake.spark, [], log.ddl(nullable=True))
-    nearest = max(lake.ledger.kept_days(snapshot.name, date.min, days[0]), default=None)
+    nearest = nearest_snapshot(lake, feed, days[0])
     names = [name for name in snapshot.column_names if name in log.column_names]
     if nearest is None:
         return lake.read(log.name, known_on=days[-1]).select(*names)
@@ -187,6 +187,11 @@ def versions(lake: Lake, feed: str, days: Sequence[date]) -> DataFrame:
     if nearest == days[-1]:
         return kept
     return kept.unionByName(lake.read(log.name, known_on=days[-1], since=nearest + ONE_DAY).select(*names))
+
+
+def nearest_snapshot(lake: Lake, feed: str, day: date) -> date | None:
+    """The newest day until `day` of which the states feed has a snapshot."""
+    return max(lake.ledger.kept_days(STATES[feed].name, date.min, day), default=None)
 
 
 def _unreachable(lake: Lake, days: Sequence[date]) -> DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 from itertools import groupby
@@ -13,12 +13,13 @@ from jobs import acting, night_outcomes
 from jobs.calendar import fortnights
 from jobs.errors import Busy
 from jobs.frames import local_frame, select_contract
-from jobs.funnel import Standing, counted, eligible_on, guarded, selections_of, standings
+from jobs.funnel import Standing, counted, eligible_on, guarded, nearest_snapshot, selections_of, standings
 from jobs.lake import Staged
 from jobs.ledger_records import Upstream
 from jobs.pipeline import SELECTED_BY, has_table, stepped_on
 from jobs.runner import Night
 from schemas.acting import CONTACT_HISTORY, HOLDOUTS, SELECTIONS, TRIGGER_STATUS
+from schemas.core import STATES
 from schemas.judgement import CUSTOMER_SEGMENTS, SCORES, SEGMENT_TRANSITIONS
 
 ONE_DAY = timedelta(days=1)
@@ -82,7 +83,8 @@ def _register(night: Night, selections: Staged) -> None:
     days = selections.days
     is_known = night.ledger.days(HOLDOUTS.name)
     known = night.lake.read(HOLDOUTS.name, known_on=days[0] - ONE_DAY) if is_known else None
-    _publish(night, HOLDOUTS.name, acting.newly_held_out(selections.frame, known), days)
+    before = list(night.digests(HOLDOUTS.name, days[0] - ONE_DAY, days[0] - ONE_DAY).values())
+    _publish(night, HOLDOUTS.name, acting.newly_held_out(selections.frame, known), days, before)
 
 
 def _tell(night: Night, days: Sequence[date], standing: Mapping[tuple[date, str], Standing]) -> None:
@@ -95,8 +97,8 @@ def _tell(night: Night, days: Sequence[date], standing: Mapping[tuple[date, str]
     _publish(night, TRIGGER_STATUS.name, select_contract(frame, TRIGGER_STATUS), days)
 
 
-def _publish(night: Night, table: str, frame: DataFrame, days: Sequence[date]) -> None:
-    made_from = {day: [each] for day, each in night.digests(SELECTIONS.name, days[0], days[-1]).items()}
+def _publish(night: Night, table: str, frame: DataFrame, days: Sequence[date], also: Sequence[Upstream] = ()) -> None:
+    made_from = {day: [each, *also] for day, each in night.digests(SELECTIONS.name, days[0], days[-1]).items()}
     night.publish(night.audited(table, frame, days), made_from, announced_empty=days)
 
 
@@ -110,10 +112,19 @@ def _made_from(night: Night, days: Sequence[date]) -> dict[date, list[Upstream]]
             if day in found:
                 found[day].append(upstream)
     yesterday = days[0] - ONE_DAY
-    for upstream in night.digests(CONTACT_HISTORY.name, yesterday, yesterday).values():
-        for day in days:
-            found[day].append(upstream)
+    before = [*night.digests(CONTACT_HISTORY.name, yesterday, yesterday).values(), *_states(night, days[0])]
+    for day in days:
+        found[day] += [upstream for upstream in before if upstream not in found[day]]
     return found
+
+
+def _states(night: Night, day: date) -> Iterator[Upstream]:
+    """The snapshots that versions of consents and registrations are counted on from."""
+    for feed in SELECTED_BY:
+        if feed in STATES and night.settings.sources_of(feed):
+            nearest = nearest_snapshot(night.lake, feed, day)
+            if nearest is not None:
+                yield from night.digests(STATES[feed].name, nearest, nearest).values()
 
 
 def _refuse_missing(night: Night) -> None:
