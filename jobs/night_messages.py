@@ -141,7 +141,7 @@ def _lists(night: Night, day: date, root: Path, now: datetime, triggers: Collect
 
 def _decide(night: Night, day: date, wanted: Sequence[_List], now: datetime, written: Path) -> None:
     """Write down what the lists tell of each message, sorted by trigger and trigger_id."""
-    moving = [each.trigger for each in wanted if not (each.is_frozen and each.has_files)]
+    moving = [each.trigger for each in wanted if not each.is_frozen]
     blocked = {each.trigger: each.blocked for each in wanted if each.blocked and each.trigger in moving}
     selections = night.lake.read_day(SELECTIONS.name, day)
     customers = newest_customers(night, selections.where(F.col("step") == SELECTED))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Literal
 
 from conf import Settings
@@ -14,9 +16,11 @@ from jobs.ledger_records import Publication, Run, Upstream
 from jobs.staleness import Published, first_nights, publications, replacements_due, stale_days, tables_of
 from schemas.judgement import CUSTOMER_SEGMENTS
 
-State = Literal["published", "stale", "missing", "busy", "failed", "waiting"]
+State = Literal["published", "stale", "missing", "busy", "failed", "waiting", "held"]
 # Rows that wait for their night are routine: they are said, and nobody is called for them.
 BEHIND = frozenset({"stale", "missing", "busy", "failed"})
+# Of the states of a manifest; a list that is held or expired waits for a person.
+LIST_STATES: Mapping[str, State] = {"ready": "published", "empty": "published", "failed": "failed"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +77,22 @@ def statuses(settings: Settings, ledger: Ledger | None, day: date) -> list[Table
             if (table, day) in due and state == "published":
                 state, why = "stale", due[table, day]
             add(table, day, state, why)
+    return found
+
+
+def lists(settings: Settings, ledger: Ledger | None, day: date) -> list[TableStatus]:
+    """Every list of the night that was delivered or held back, by its folder; a failed one is behind."""
+    stops = ledger.stops() if ledger else {}
+    exports = Path(settings.lake.root) / "exports"
+    found: list[TableStatus] = []
+    for path in sorted(exports.glob(f"**/date={day}/manifest.json")):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        stopped = stops.get(told.get("trigger", ""), stops.get(""))
+        state, why = LIST_STATES.get(told["state"], "held"), told["reason"]
+        if stopped is not None and "trigger" in told:
+            state, why = "held", f"stopped: {stopped}"
+        name = f"exports/{path.parent.parent.relative_to(exports)}"
+        found.append(TableStatus(table=name, day=day, state=state, generation=told["generation"], why=why))
     return found
 
 

@@ -61,13 +61,13 @@ def plan(
 def status(
     date: MaybeAsOf = None, as_json: Json = False, env: Env = None, quiet: Quiet = False, debug: Debug = False
 ) -> None:
-    """Where each table of a night stands, and why. Exits 1 when anything is behind."""
+    """Where each table and list of a night stands, and why. Exits 1 when anything is behind."""
     settings = conf.load(env)
     ledger = ledger_of(settings) if date is None else find_ledger(settings)
     day = date or (state_of_night.last_night(settings, ledger) if ledger else None)
     if day is None:
         raise Failed("Nothing is published yet: run `clm run --date …`, or ask for a night with --date.")
-    found = state_of_night.statuses(settings, ledger, day)
+    found = [*state_of_night.statuses(settings, ledger, day), *state_of_night.lists(settings, ledger, day)]
     rows = [
         {
             "table": each.table,
@@ -87,7 +87,7 @@ def status(
     if behind:
         first = min(each.day for each in behind)
         raise Failed(
-            f"{len(behind)} of {len(found)} tables are behind. "
+            f"{len(behind)} of {len(found)} tables and lists are behind. "
             f"`clm plan --from {first} --to {max(day, first)}` shows what would run."
         )
 

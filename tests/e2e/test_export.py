@@ -13,12 +13,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from conf import Settings
 from jobs import list_manifest, night_messages
 from jobs.__main__ import main
 from jobs.between_nights import land
-from jobs.errors import Usage
+from jobs.errors import Failed, Usage
 from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.list_files import read_manifest
@@ -26,6 +27,7 @@ from jobs.night_export import deliver
 from jobs.night_messages import Delivered, unexpired
 from jobs.progress import Progress
 from jobs.runner import backfill, opened, run_night
+from jobs.status import lists
 from tests.conftest import Place
 from tests.e2e.acting_lake import FIRST, LAST, ONE_DAY, lake_of
 from tests.jobs.rows import cells
@@ -259,7 +261,38 @@ def test_by_command(settings: Settings, capsys: pytest.CaptureFixture[str], monk
     assert main(["deliver", "--date", str(NIGHT), "--even-expired", "--json", "--quiet"]) == 0
     states = {each["trigger"]: each["state"] for each in map(json.loads, capsys.readouterr().out.splitlines())}
     assert states == {"offer": "held", "expiring": "held"}
+    told = {each.table: (each.state, each.why) for each in lists(settings, Ledger.open(settings.ledger_url), NIGHT)}
+    assert told == {
+        "exports/trigger_list_v1/expiring": ("held", "2 are eligible, and at most 1 are expected"),
+        "exports/trigger_list_v1/offer": ("held", "stopped: wrong cashback"),
+    }
     assert main(["resume", "--quiet"]) == 0
     assert main(["resume", "offer"]) == 2
     assert main(["export", "revocations"]) == 0
     assert "No consents were landed since the last night" in capsys.readouterr().err
+
+
+def test_a_rule_that_could_not_be_answered_says_so_and_takes_nothing_back(settings: Settings) -> None:
+    sent = delivered(settings)["offer"].manifest
+    why = "it reads what risk says, and risk said nothing that night"
+    with opened(settings, "run", NIGHT, NIGHT, "export", Progress()) as night:
+        told = night.lake.read_day("mart.trigger_status", NIGHT).replace("ok", "failed", subset=["state"])
+        told = told.withColumn("why", F.coalesce("why", F.lit(why)))
+        night.publish(night.audited("mart.trigger_status", told, [NIGHT]), {})
+    assert delivered(settings)["offer"].manifest == sent
+    shutil.rmtree(folder(settings))
+    failed = delivered(settings)["offer"].manifest
+    assert (failed["state"], failed["reason"], failed["files"]) == ("failed", why, [])
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_the_rest_is_made_good(
+    spark: SparkSession, settings: Settings
+) -> None:
+    in_the_way = folder(settings).parent
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("not a folder")
+    with pytest.raises(Failed, match=r"offer/date=2026-01-09 cannot be written \(Not a directory\)"):
+        delivered(settings)
+    in_the_way.unlink()
+    assert delivered(settings)["offer"].manifest["actions"]["send"] == 2
+    assert receipts(spark, settings) == [("offer", "1", "send", None)] * 2

@@ -60,7 +60,7 @@ def test_status_is_exit_1_when_anything_is_behind(
     assert main(["status"]) == 1, "the last night is Tuesday, of which only one table is there"
     printed = capsys.readouterr()
     assert "missing" in printed.out
-    assert "15 of 16 tables are behind" in printed.err
+    assert "15 of 16 tables and lists are behind" in printed.err
     assert main(["status", "--date", "2026-01-26"]) == 0
 
 
