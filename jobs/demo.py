@@ -91,7 +91,6 @@ class Outcome:
     segments: Mapping[str, int]
     upgraded: Mapping[tuple[str, str], Compared]
     lists: Sequence[Mapping[str, Any]]
-    sent: Mapping[date, int]
     example: str | None
     explanation: Explanation | None
     ends: Sequence[TriggerEnd]
@@ -168,7 +167,6 @@ def _outcome(lake: Lake, first: date, last: date) -> Outcome:
     example = _lapsed_sender(judged, lake.read_day("mart.customer_profile", last))
     found = engines(lake.settings)
     book = compile_book(lake.settings, score_columns(found))
-    lists = _lists(Path(lake.settings.lake.root) / "exports")
     not_met = quality.where("not success").groupBy("table", "expectation").count().orderBy("table", "expectation")
     return Outcome(
         first=first,
@@ -198,13 +196,7 @@ def _outcome(lake: Lake, first: date, last: date) -> Outcome:
             (row["method"], row["grp"]): Compared(row["customers"], row["rate"], row["low"], row["high"])
             for row in compared
         },
-        lists=[told for told in lists if told["as_of_date"] == last.isoformat()],
-        sent={
-            date.fromisoformat(day): sum(
-                told["actions"]["send"] for told in lists if told["as_of_date"] == day and "send" in told["actions"]
-            )
-            for day in sorted({told["as_of_date"] for told in lists})
-        },
+        lists=_lists(Path(lake.settings.lake.root) / "exports"),
         example=example,
         explanation=explain(lake, book, found, example, last) if example else None,
         ends=ends(lake, book, found, example, last) if example else [],
@@ -321,24 +313,26 @@ def _told_levels(outcome: Outcome) -> list[str]:
 
 
 def _told_lists(outcome: Outcome, folder: str) -> list[str]:
-    """Which lists the last night handed over, with their funnels, and how many messages each night told to send."""
+    """Which lists went out: of messages how many each night, and the funnel of the last one."""
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for told in outcome.lists:
+        by_name.setdefault(told.get("trigger") or f"{told['list']} {told.get('audience', '')}".strip(), []).append(told)
 
-    def funnel(told: Mapping[str, Any]) -> str:
-        ended = ", ".join(f"{step} {count:,}" for step, count in told["funnel"].items() if count and step != "eligible")
-        return f"{told['funnel']['eligible']:>5,} eligible: {ended}" if ended else "nobody met it"
+    def line(name: str, nights: Sequence[Mapping[str, Any]]) -> str:
+        newest = nights[-1]
+        if "funnel" not in newest:
+            counts = "; ".join(
+                ", ".join(f"{action} {count:,}" for action, count in each["actions"].items()) for each in nights
+            )
+            return f"  {name}: {counts}"
+        sent = ", ".join(f"{each['actions']['send']:,}" for each in nights)
+        ended = ", ".join(f"{step} {count:,}" for step, count in newest["funnel"].items() if count)
+        return f"  {name:<22}{newest['state']:<7}sent {sent:<14}{ended or 'nobody met it'}"
 
-    def line(told: Mapping[str, Any]) -> str:
-        named = told.get("trigger") or told.get("audience") or told["list"]
-        if "funnel" in told:
-            return f"  {named:<22}{told['state']:<9}{funnel(told)}"
-        kind = f"{told['list']} " if named != told["list"] else ""
-        counts = ", ".join(f"{action} {count:,}" for action, count in told["actions"].items())
-        return f"  {named:<22}{told['state']:<9}{kind}{counts}"
-
-    sent = ", ".join(f"{count:,} on {day}" for day, count in outcome.sent.items())
+    nights = sorted({told["as_of_date"] for told in outcome.lists}) or ["no night"]
     return [
-        f"Which lists went out after {outcome.last} ({folder}/lake/exports; messages to send: {sent}):",
-        *map(line, outcome.lists),
+        f"Which lists went out after {nights[0]} to {nights[-1]}, with the funnel of the last ({folder}/lake/exports):",
+        *(line(name, nights) for name, nights in by_name.items()),
     ]
 
 
