@@ -135,9 +135,10 @@ def published_before_the_end(night: Night) -> set[str]:
     done: set[str] = set()
     if any(night.first <= each.night <= night.last for each in night.ledger.replacements_due()):
         return done
-    # What is asked of contacts now may not be what was asked then.
-    stages = [stage for stage in pipeline.STAGES if stage != "select" or night.contacts is None]
-    for stage in stages:
+    for stage in pipeline.STAGES:
+        if stage == "select" and night.contacts is not None:
+            # What is asked of contacts now may not be what was asked then.
+            return done
         for job in pipeline.night(night.settings):
             if job.stage != stage or job.writes == ("ops.quality",):
                 continue

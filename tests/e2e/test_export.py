@@ -26,7 +26,7 @@ from jobs.list_files import read_manifest
 from jobs.night_export import deliver
 from jobs.night_messages import Delivered, unexpired
 from jobs.progress import Progress
-from jobs.runner import backfill, opened, run_night
+from jobs.runner import backfill, opened, run_night, stages
 from jobs.status import lists
 from tests.conftest import Place
 from tests.e2e.acting_lake import FIRST, LAST, ONE_DAY, lake_of
@@ -44,8 +44,10 @@ def selected(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> P
     root = tmp_path_factory.mktemp("export") / "selected"
     settings = lake_of(root)
     backfill(settings, FIRST, NIGHT - ONE_DAY, reason="first load", step_from=FIRST, progress=Progress())
-    for stage in ("land", "conform", "know", "judge", "select"):
-        run_night(settings, NIGHT, stage=stage, progress=Progress())
+    with opened(settings, "run", NIGHT, NIGHT, None, Progress()) as night:
+        for stage, carry_out in stages().items():
+            if stage != "export":
+                carry_out(night)
     return root
 
 

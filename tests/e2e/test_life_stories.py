@@ -72,7 +72,7 @@ MAPS = {
     'counterparty_token = "customer"\nbiller_id = "category"\n',
     "app_events": 'event_id = "id"\ncustomer_id = "customer"\noccurred_at = "at"\naction = "\'opened\'"\n'
     'is_foreground = "true"\n',
-    "bills": 'bill_id = "id"\ncustomer_id = "customer"\nupdated_at = "at"\nbiller_id = "\'board\'"\n'
+    "bills": 'bill_id = "id"\ncustomer_id = "customer"\nupdated_at = "at"\nbiller_id = "\'electricity\'"\n'
     'category = "\'electricity\'"\ndue_date = "due"\namount_minor = "cast(50000 as bigint)"\ncurrency = "\'INR\'"\n'
     'status = "status"\n',
 }

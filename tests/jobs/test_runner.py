@@ -14,7 +14,7 @@ from jobs import night_conform, order
 from jobs.accounts import Account, Counts
 from jobs.errors import Busy, DataRefused, Usage
 from jobs.ledger import Ledger
-from jobs.pipeline import night
+from jobs.pipeline import STAGES, night
 from jobs.staleness import tables_of
 from tests.jobs.history import publish, replace_on, settings_of
 
@@ -35,7 +35,7 @@ def a_run(settings: Settings, ledger: Ledger, first: date, last: date, **more: A
     """A run at work, as far as these rules look at it."""
     run = ledger.start_run("backfill", first, last)
     days = [day for day in (THU, FRI, SAT, SUN) if first <= day <= last]
-    own = {"days": days, "steps": days, "snapshot_days": lambda table: days}
+    own = {"days": days, "steps": days, "snapshot_days": lambda table: days, "contacts": None}
     return SimpleNamespace(settings=settings, ledger=ledger, run=run, first=first, last=last, **{**own, **more})
 
 
@@ -73,6 +73,17 @@ def test_a_stage_is_done_with_the_last_of_its_tables_snapshots_too(settings: Set
     # Whoever wants more nights stepped than the run that was killed needs their profiles as well.
     more = a_run(settings, ledger, SAT, SAT, snapshot_days=lambda table: [FRI, SAT])
     assert order.published_before_the_end(more) == {"land"}
+
+
+def test_what_was_selected_is_selected_again_where_something_is_asked_of_its_contacts(
+    settings: Settings, ledger: Ledger
+) -> None:
+    run = ledger.start_run("backfill", SAT, SAT)
+    for table in tables_of(settings):
+        publish(ledger, table, SAT, run_id=run.run_id, conf_digest=settings.digest)
+    assert order.published_before_the_end(a_run(settings, ledger, SAT, SAT)) == set(STAGES)
+    asked = a_run(settings, ledger, SAT, SAT, contacts="live")
+    assert order.published_before_the_end(asked) == {"land", "conform", "know", "judge"}
 
 
 def test_with_a_replacement_due_it_lands_again(settings: Settings, ledger: Ledger) -> None:

@@ -40,7 +40,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("simulate --customers 9 --from 2026-01-01 --to 2026-01-01 --out x --feeds cats", "no feed 'cats'"),
         ("simulate --customers 9 --from 2026-01-01 --to 2026-01-01 --out x --late 1.5", "--late"),
         ("stats", "No such command 'stats'"),
-        ("deliver --date 2026-01-31", "`clm deliver` is not built yet"),
+        ("quarantine list", "`clm quarantine` is not built yet"),
         ("rules chek", "No such command 'chek'"),
         ("preview segment premium_dormnt", "did you mean premium_dormant?"),
         ("fit customer_scor --through 2026-01-31", "did you mean customer_score?"),
