@@ -129,7 +129,7 @@ def _lists(night: Night, day: date, root: Path, now: datetime, triggers: Collect
         if (stopped := stops.get(name, stops.get(""))) is not None:
             each = replace(each, state="held", why=f"stopped: {stopped}", blocked="stopped", is_frozen=False)
         elif name not in valid_days or told is None:
-            why = "conf has no such trigger any more"
+            why = "conf has no such trigger any more, or it is switched off"
             each = replace(each, state="held", why=why, blocked="not_configured", is_frozen=False)
         expired_at = midnight(night, day + timedelta(days=1 + valid_days.get(name, LONGEST)))
         if now >= expired_at and not night.even_expired and (each.has_files or each.steps.get(SELECTED)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ from conf import Settings
 from jobs import list_manifest, night_messages
 from jobs.__main__ import main
 from jobs.between_nights import land
-from jobs.errors import Failed, Usage
+from jobs.delivering import export_revocations, resume, stop
+from jobs.errors import Busy, Failed, Usage
 from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.list_files import read_manifest
@@ -166,6 +168,38 @@ def test_what_is_stopped_is_cancelled_until_it_is_resumed(spark: SparkSession, s
         ("send", None),
         ("send", None),
     ]
+
+
+def test_who_withdraws_between_two_nights_is_listed_and_cancelled(settings: Settings) -> None:
+    sent = rows(settings, delivered(settings)["offer"].manifest)
+    gone = max(sent)
+    withdraw(settings, gone)
+    told, cancelled = export_revocations(settings, now=IN_TIME, progress=Progress())
+    assert told is not None
+    assert (told["as_of_date"], told["state"], told["actions"]) == (str(LAST), "ready", {"revoke": 1})
+    [csv] = (Path(settings.lake.root) / "exports" / "revocations_v1" / f"date={LAST}").rglob("*.csv.gz")
+    header, row = gzip.decompress(csv.read_bytes()).decode().splitlines()
+    assert header == "customer_id,purpose,channel,withdrawn_at"
+    assert row == f"{gone},promotional,push,2026-01-09T23:30:00Z"
+    assert [(each.manifest["trigger"], each.changes) for each in cancelled] == [("offer", 1)]
+    assert rows(settings, cancelled[0].manifest) == {**sent, gone: "cancel"}
+    # Once more is the same list, and nothing is cancelled twice.
+    again, cancelled = export_revocations(settings, now=IN_TIME, progress=Progress())
+    assert (again, [each.changes for each in cancelled]) == (told, [0])
+
+
+def test_a_stop_cancels_what_is_out_while_it_may_still_be_sent(settings: Settings) -> None:
+    sent = rows(settings, delivered(settings)["offer"].manifest)
+    assert stop(settings, "offer", "wrong cashback", now=TOO_LATE, progress=Progress()) == []
+    [cancelled] = stop(settings, None, "wrong cashback", now=IN_TIME, progress=Progress())
+    assert (rows(settings, cancelled.manifest), cancelled.changes) == (dict.fromkeys(sent, "cancel"), 2)
+    assert resume(settings, None) == ["", "offer"]
+    with (
+        pytest.raises(Busy, match="Stopped: nothing more goes out"),
+        opened(settings, "run", LAST, LAST, None, Progress()),
+    ):
+        stop(settings, "offer", "while a night is at work", now=IN_TIME, progress=Progress())
+    assert resume(settings, "offer") == ["offer"]
 
 
 def test_what_is_stopped_before_it_was_told_is_held(spark: SparkSession, settings: Settings) -> None:
