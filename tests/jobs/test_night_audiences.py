@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -176,3 +177,19 @@ def test_what_is_too_late_or_was_never_live_is_not_told(night: Night) -> None:
     told = export(night, second)
     assert told is not None
     assert changes(night, told) == {("hash of ben", "add")}
+
+
+def test_who_was_told_of_a_rule_that_is_gone_is_taken_out_once(night: Night) -> None:
+    second, third = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
+    select(night, FIRST, "anna")
+    export(night, FIRST)
+    gone = replace(night, book=replace(night.book, triggers=()))
+    select(gone, second)
+    told = export(gone, second)
+    assert told is not None
+    assert (changes(gone, told), told["reason"]) == (
+        {("hash of anna", "remove")},
+        "conf has no such audience any more, or it is switched off",
+    )
+    select(gone, third)
+    assert export(gone, third) is None
