@@ -16,7 +16,6 @@ from jobs.night_revocations import export
 from jobs.progress import Progress
 from jobs.runner import opened
 from schemas.acting import SELECTIONS
-from schemas.ops import EXPORTS
 
 # Every trigger, in the ledger's list of what is stopped.
 ALL = ""
@@ -56,11 +55,11 @@ def stop(
         _refuse_unknown(settings, trigger)
     ledger.stop(trigger or ALL, reason)
     try:
-        known = ledger.days(EXPORTS.name)
-        if known is None:
+        last = ledger.days(SELECTIONS.name)
+        if last is None:
             return []
-        with opened(settings, "stop", known[1], known[1], None, progress) as night:
-            return night_messages.deliver_again(night, now or utc_now(), {trigger} if trigger else None)
+        with opened(settings, "stop", last[1], last[1], None, progress) as night:
+            return night_export.deliver_again(night, last[1], now or utc_now(), {trigger} if trigger else None)
     except Busy as busy:
         raise Busy(
             f"Stopped: nothing more goes out. What is out is not cancelled yet, since {busy}. Then say this again."
@@ -88,7 +87,7 @@ def export_revocations(
     if last is None:
         raise Failed("No night has selected yet, so nobody is told anything: run `clm run --date …` first.")
     with opened(settings, "export", last[1], last[1], None, progress) as night:
-        return export(night, now), night_messages.deliver_again(night, now)
+        return export(night, now), night_export.deliver_again(night, last[1], now)
 
 
 def _refuse_stale(settings: Settings, day: date) -> None:

@@ -46,6 +46,13 @@ def deliver(
     return delivered
 
 
+def deliver_again(night: Night, last: date, now: datetime, triggers: Collection[str] | None = None) -> list[Delivered]:
+    """Bring up to date what is out and has not expired, and the audiences of the last night; returns the messages'."""
+    delivered = night_messages.deliver_again(night, now, triggers)
+    night_audiences.export(night, last, now, triggers=triggers)
+    return delivered
+
+
 def refuse_replay(night: Night, day: date) -> None:
     """Raises Usage for a night that a backfill made, unless a person wants even what is too late."""
     if is_replay(night, day) and not night.even_expired:

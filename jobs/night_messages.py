@@ -83,23 +83,35 @@ def deliver(night: Night, day: date, *, triggers: Collection[str] | None = None,
 
 
 def unexpired(night: Night, now: datetime, triggers: Collection[str] | None = None) -> dict[date, list[str]]:
-    """Night → triggers of which messages are out that have not expired yet, of all triggers or of some."""
-    if not night.ledger.days(EXPORTS.name):
-        return {}
-    told = night.lake.read(EXPORTS.name, known_on=now.date(), since=now.date() - timedelta(days=LONGEST + 2))
-    out = delivery.current(told).where((F.col("action") == "send") & (F.col("expires_at") > F.lit(now)))
-    rows = told.join(out, "trigger_id", "left_semi").select("as_of_date", "trigger").distinct()
+    """Night → triggers of which messages are out that have not expired yet, of all triggers or of some.
+
+    By the lists as they lie there: a run that was killed may have left them without receipts.
+    """
+    valid_days = _valid_days(night)
     found: dict[date, list[str]] = {}
-    for row in rows.orderBy("as_of_date", "trigger").collect():
-        if triggers is None or row["trigger"] in triggers:
-            found.setdefault(row["as_of_date"], []).append(row["trigger"])
+    for path in sorted((exports(night) / LIST).glob("*/date=*")):
+        name, day = path.parent.name, date.fromisoformat(path.name.removeprefix("date="))
+        is_asked = triggers is None or name in triggers
+        if is_asked and now < _expired_at(night, day, valid_days.get(name)):
+            told = read_manifest(path)
+            if told and told["actions"]["send"]:
+                found.setdefault(day, []).append(name)
     return found
 
 
 def deliver_again(night: Night, now: datetime, triggers: Collection[str] | None = None) -> list[Delivered]:
     """Bring up to date what is out and has not expired, of all triggers or of some."""
     out = unexpired(night, now, triggers)
-    return [each for day, names in out.items() for each in deliver(night, day, triggers=names, now=now)]
+    return [each for day, names in sorted(out.items()) for each in deliver(night, day, triggers=names, now=now)]
+
+
+def _valid_days(night: Night) -> dict[str, int]:
+    return {trigger.name: trigger.policy.valid_days for trigger in night.book.triggers}
+
+
+def _expired_at(night: Night, day: date, valid_days: int | None) -> datetime:
+    """When the messages of the night have expired; those of a trigger that is gone at the latest that any may."""
+    return midnight(night, day + timedelta(days=1 + (valid_days or LONGEST)))
 
 
 # ---- what there is to deliver
@@ -114,7 +126,7 @@ def _lists(night: Night, day: date, root: Path, now: datetime, triggers: Collect
     steps: dict[str, dict[str, int]] = {name: {} for name in known}
     for row in night.lake.read_day(SELECTIONS.name, day).groupBy("trigger", "step").count().collect():
         steps.setdefault(row["trigger"], {})[row["step"]] = row["count"]
-    valid_days = {trigger.name: trigger.policy.valid_days for trigger in night.book.triggers}
+    valid_days = _valid_days(night)
     stops = night.ledger.stops()
     found: list[_List] = []
     for name in sorted(known if triggers is None else triggers):
@@ -131,7 +143,7 @@ def _lists(night: Night, day: date, root: Path, now: datetime, triggers: Collect
         elif name not in valid_days or told is None:
             why = "conf has no such trigger any more, or it is switched off"
             each = replace(each, state="held", why=why, blocked="not_configured", is_frozen=False)
-        expired_at = midnight(night, day + timedelta(days=1 + valid_days.get(name, LONGEST)))
+        expired_at = _expired_at(night, day, valid_days.get(name))
         if now >= expired_at and not night.even_expired and (each.has_files or each.steps.get(SELECTED)):
             why = f"its messages expired at {expired_at:%Y-%m-%dT%H:%M}"
             each = replace(each, state="expired", why=why, blocked="expired", is_frozen=each.has_files)

@@ -238,6 +238,9 @@ def test_killed_anywhere_and_repeated_nothing_is_lost_and_nothing_doubled(
         killed.setattr(owner, step, interrupted)
         delivered(settings)
     assert not Ledger.open(settings.ledger_url).days("ops.exports")
+    with opened(settings, "run", NIGHT, NIGHT, "export", Progress()) as night:
+        # What a stop would have to cancel, receipts or none: offer is the last of the lists.
+        assert unexpired(night, IN_TIME) == ({NIGHT: ["offer"]} if step == "_receive" else {})
     told = delivered(settings)
     assert {name: each.manifest["generation"] for name, each in told.items()} == {"expiring": 1, "offer": 1}
     assert list(rows(settings, told["offer"].manifest).values()) == ["send", "send"]
