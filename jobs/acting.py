@@ -35,20 +35,22 @@ def contacts(selections: DataFrame, triggers: Sequence[TriggerRule], *, mode: st
 
 
 def that_count(contacts: DataFrame, receipts: DataFrame | None) -> DataFrame:
-    """The contacts of which something follows: what was sent, and without a receipt what a live night meant to.
+    """The contacts of which something follows: what was told to be sent, and without a receipt what a live night meant.
+
+    Who was cancelled before the message might be sent was not contacted; who was later may have it already.
 
     `receipts` of these nights; None where there are none.
     """
     if receipts is None:
         return contacts.where("mode = 'live'")
-    told = delivery.current(receipts).selectExpr("trigger_id", "action as told")
+    told = delivery.contacted(receipts).select("trigger_id", "is_contact")
     # Where a replay was delivered after all, those held out count as those do who were sent to.
     delivered = receipts.where("action = 'send'").selectExpr("as_of_date", "trigger", "true as is_delivered").distinct()
     looked_up = contacts.join(told, "trigger_id", "left").join(
         F.broadcast(delivered), ["as_of_date", "trigger"], "left"
     )
-    counts = "coalesce(told = 'send', mode = 'live' or (is_withheld and is_delivered), false)"
-    return looked_up.where(counts).drop("told", "is_delivered")
+    counts = "coalesce(is_contact, mode = 'live' or (is_withheld and is_delivered), false)"
+    return looked_up.where(counts).drop("is_contact", "is_delivered")
 
 
 def assigned(selections: DataFrame, contacts: DataFrame, receipts: DataFrame | None) -> DataFrame:
@@ -59,7 +61,9 @@ def assigned(selections: DataFrame, contacts: DataFrame, receipts: DataFrame | N
     """
     nights = contacts.select("as_of_date", "trigger", "mode").distinct()
     if receipts is not None:
-        told = receipts.groupBy("as_of_date", "trigger").agg(F.expr("bool_or(action = 'send') as is_sent"))
+        told = (
+            delivery.contacted(receipts).groupBy("as_of_date", "trigger").agg(F.expr("bool_or(is_contact) as is_sent"))
+        )
         nights = nights.join(told, ["as_of_date", "trigger"], "left").where("coalesce(is_sent, mode = 'live')")
     else:
         nights = nights.where("mode = 'live'")

@@ -15,7 +15,7 @@ from jobs.night_messages import Delivered
 from jobs.night_revocations import export
 from jobs.progress import Progress
 from jobs.runner import opened
-from schemas.acting import SELECTIONS
+from schemas.acting import SELECTIONS, TRIGGER_STATUS
 
 # Every trigger, in the ledger's list of what is stopped.
 ALL = ""
@@ -55,11 +55,11 @@ def stop(
         _refuse_unknown(settings, trigger)
     ledger.stop(trigger or ALL, reason)
     try:
-        last = ledger.days(SELECTIONS.name)
+        last = ledger.days(TRIGGER_STATUS.name)
         if last is None:
             return []
         with opened(settings, "stop", last[1], last[1], None, progress) as night:
-            return night_export.deliver_again(night, last[1], now or utc_now(), {trigger} if trigger else None)
+            return night_export.take_back(night, last[1], now or utc_now(), {trigger} if trigger else None)
     except Busy as busy:
         raise Busy(
             f"Stopped: nothing more goes out. What is out is not cancelled yet, since {busy}. Then say this again."
@@ -83,11 +83,11 @@ def export_revocations(
     None where nothing was landed since.
     """
     now = now or utc_now()
-    last = Ledger.open(settings.ledger_url).days(SELECTIONS.name)
+    last = Ledger.open(settings.ledger_url).days(TRIGGER_STATUS.name)
     if last is None:
         raise Failed("No night has selected yet, so nobody is told anything: run `clm run --date …` first.")
     with opened(settings, "export", last[1], last[1], None, progress) as night:
-        return export(night, now), night_export.deliver_again(night, last[1], now)
+        return export(night, now), night_export.take_back(night, last[1], now)
 
 
 def _refuse_stale(settings: Settings, day: date) -> None:

@@ -65,19 +65,38 @@ def decided(allowed: DataFrame, before: DataFrame, lost: Mapping[str, str]) -> D
     ).selectExpr(*("told as action" if name == "action" else name for name in NAMES), "reason", "is_change")
 
 
-def receipts(decided: DataFrame, generations: DataFrame, known: DataFrame) -> DataFrame:
+def receipts(decided: DataFrame, generations: DataFrame, known: DataFrame, before: DataFrame, *, at: str) -> DataFrame:
     """The receipts of one night: those known, and one for each message of which the lists tell something else now.
 
-    `generations`: trigger → the generation of its list as it stands, of the triggers that were delivered.
+    `generations`: trigger → the generation of its list as it stands, of the triggers that were delivered. `before`:
+    the rows of the lists as they were, each with its `generation`; of a run that was killed there may be no receipts
+    of them yet. `at`: now, as SQL.
     """
-    newest = current(known).selectExpr("trigger_id", "action as known_action")
+    known = select_contract(known, EXPORTS).unionByName(_missed(before, known))
+    newest = known.groupBy("trigger_id").agg(F.expr("max_by(action, generation) as known_action"))
     told = decided.join(F.broadcast(generations), "trigger").join(newest, "trigger_id", "left")
-    new = told.where("coalesce(known_action <> action, true)").withColumn("list", F.lit(LIST))
-    return select_contract(known, EXPORTS).unionByName(select_contract(new, EXPORTS))
+    new = told.where("coalesce(known_action <> action, true)")
+    return known.unionByName(_receipts(new, f"if(action = 'cancel', send_not_before > {at}, null)"))
 
 
-def current(receipts: DataFrame) -> DataFrame:
-    """One row is one message: the action of its newest receipt, and when it expires."""
-    return receipts.groupBy("trigger_id").agg(
-        F.expr("max_by(action, generation) as action"), F.max("expires_at").alias("expires_at")
+def contacted(receipts: DataFrame) -> DataFrame:
+    """One row is one message (as_of_date, trigger, trigger_id) that has a receipt: `is_contact`, it may have been sent.
+
+    What was told to be sent counts as sent, but for what was cancelled before it might be.
+    """
+    found = receipts.groupBy("as_of_date", "trigger", "trigger_id").agg(
+        F.expr("bool_or(action = 'send') as was_told"),
+        F.expr("max_by(action = 'cancel' and coalesce(in_time, false), generation) as is_unsent"),
     )
+    return found.selectExpr("as_of_date", "trigger", "trigger_id", "was_told and not is_unsent as is_contact")
+
+
+def _missed(before: DataFrame, known: DataFrame) -> DataFrame:
+    """The first receipts of what the lists have told and nobody has noted; who is cancelled was sent to before that."""
+    rows = before.join(known.where("action = 'send'").select("trigger_id"), "trigger_id", "left_anti")
+    rows = rows.withColumn("generation", F.expr("if(action = 'send', generation, generation - 1)"))
+    return _receipts(rows.selectExpr("*", "cast(null as string) as reason").withColumn("action", F.lit("send")), "null")
+
+
+def _receipts(rows: DataFrame, in_time: str) -> DataFrame:
+    return select_contract(rows.selectExpr("*", f"'{LIST}' as list", f"{in_time} as in_time"), EXPORTS)

@@ -7,10 +7,11 @@ import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -118,10 +119,14 @@ def run(customers: int, days: int, *, folder: Path, env: str | None, progress: P
     for night in nights:
         with progress.step(f"the night of {night}"):
             # Its messages are of a made-up winter, long past by now.
-            run_night(settings, night, even_expired=True, progress=progress)
+            run_night(settings, night, now=_morning_after(night, settings.lake.zone), progress=progress)
     with progress.step("count what came out"):
         lake = Lake(spark, settings, Ledger.open(settings.ledger_url))
         return _outcome(lake, first, LAST)
+
+
+def _morning_after(night: date, zone: str) -> datetime:
+    return datetime.combine(night + timedelta(days=1), time(3), ZoneInfo(zone))
 
 
 def _empty(folder: Path) -> None:

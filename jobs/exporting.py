@@ -23,6 +23,10 @@ from schemas.table import Column
 SCRATCH = ".deliver-"
 
 
+class StoppedMeanwhile(Exception):
+    """Somebody has stopped the trigger while its list was being written."""
+
+
 def exports(night: Night) -> Path:
     """The folder of all lists of the lake."""
     root = local_path(night.settings.lake.root)
@@ -33,6 +37,12 @@ def exports(night: Night) -> Path:
 
 def stamp(night: Night, now: datetime) -> Stamp:
     return Stamp(now, night.run.run_id, night.settings.digest)
+
+
+def refuse_stopped(night: Night, trigger: str) -> None:
+    """Raises StoppedMeanwhile where a person wants nothing more of the trigger to go out."""
+    if {trigger, ""} & night.ledger.stops().keys():
+        raise StoppedMeanwhile
 
 
 @contextmanager

@@ -177,7 +177,7 @@ def _without_scores(
 def versions(lake: Lake, feed: str, days: Sequence[date]) -> DataFrame:
     """Versions of a states feed that tell how things stood on each of the days: a snapshot, and all told since."""
     log, snapshot = POSTED[feed], STATES[feed]
-    if not lake.settings.sources_of(feed):
+    if not lake.settings.sources_of(feed) or not lake.ledger.days(log.name):
         return local_frame(lake.spark, [], log.ddl(nullable=True))
     nearest = nearest_snapshot(lake, feed, days[0])
     names = [name for name in snapshot.column_names if name in log.column_names]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -56,20 +56,28 @@ class Stamp:
 
 
 def bring_up_to_date(
-    folder: Path, told: ListOfNight, contents: Mapping[str, Content], formats: Sequence[str], stamp: Stamp
+    folder: Path,
+    told: ListOfNight,
+    contents: Mapping[str, Content],
+    formats: Sequence[str],
+    stamp: Stamp,
+    *,
+    after: int = 0,
+    check: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """The list's manifest afterwards: the one that was there, where it says all of it already.
 
     `contents` are the rows (ROWS) and what lies beside them; none where the list has no files. Rows as they were make
-    no new generation.
+    no new generation. `after` is the newest generation that anybody knows of, also where the list is lost. `check` is
+    called when all is written and nothing is told yet; what it raises leaves the list as it was.
     """
     before = read_manifest(folder)
-    former = before["generation"] if before else 0
+    former = max(before["generation"] if before else 0, after)
     files = write_generation(folder, former + 1, contents, formats) if contents else {}
     told_files = {_key(name): described(of_name) for name, of_name in files.items()} or {"files": []}
-    if before and _hashes(told_files) == _hashes(before):
+    if before and before["generation"] == former and _hashes(told_files) == _hashes(before):
         drop_generation(folder, former + 1)
-        told_files, generation = {key: before[key] for key in told_files}, former
+        told_files, generation = {key: before[key] for key in told_files}, before["generation"]
         replaces = before["replaces"]
     else:
         generation, replaces = former + 1, former or None
@@ -96,6 +104,11 @@ def bring_up_to_date(
     }
     if before and _but_stamps(made) == _but_stamps(before):
         return before
+    try:
+        check()
+    except BaseException:
+        drop_generation(folder, former + 1)
+        raise
     publish(folder, made)
     return made
 

@@ -5,9 +5,10 @@ Its files name people by hashes that others can match, so nobody but their owner
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,12 +18,13 @@ from pyspark.sql import functions as F
 
 from jobs import audience
 from jobs.delta import keep_to_owner
-from jobs.exporting import batches, exports, scratch, stamp, write_sorted
+from jobs.exporting import StoppedMeanwhile, batches, exports, refuse_stopped, scratch, stamp, write_sorted
 from jobs.list_files import FORMATS, Content, read_manifest
 from jobs.list_manifest import ROWS, ListOfNight, State, bring_up_to_date
 from jobs.lists import AUDIENCE_CHANNEL
-from jobs.night_consents import consented, midnight, newest_customers, within_send_date
+from jobs.night_consents import consented, customers_with, midnight, newest_customers
 from jobs.pipeline import has_table
+from jobs.rules.triggers import TriggerRule
 from jobs.runner import Night
 from schemas.acting import CONTACT_HISTORY, SELECTIONS, TRIGGER_STATUS
 from schemas.lists import AUDIENCE_ACTIONS, AUDIENCE_SNAPSHOT_V1, AUDIENCE_V1
@@ -30,54 +32,72 @@ from schemas.restricted import CONTACT_HASHES
 
 LIST = "audience_v1"
 CHANGES, SNAPSHOT = "changes", "snapshot"
+# Why a list of a night has nobody new.
+ONLY_LESS = "made between two nights, or after its send date: nobody is added"
 
 
 @dataclass(frozen=True)
 class _Audience:
-    """One audience of a night: how its rule stands, and whether it is over, so that everybody leaves it."""
+    """One audience of a night: how its rule stands, and what was told of it.
+
+    `earlier`: the files of its full state as it was told before this night; `again`: as this night has told it so far.
+    `takes`: whom it holds now: those selected; of those it held before, so that it can only lose some; or nobody.
+    """
 
     name: str
     rule_version: str
     standing: Literal["ok", "held", "failed"]
     why: str | None
-    is_over: bool = False
+    earlier: Sequence[str]
+    again: Sequence[str]
+    takes: Literal["selected", "held", "nobody"]
+
+    @property
+    def held(self) -> Sequence[str]:
+        """The files of its full state as it was told last."""
+        return self.again or self.earlier
 
 
-def export(night: Night, day: date, now: datetime, *, triggers: Collection[str] | None = None) -> list[dict[str, Any]]:
+def export(
+    night: Night,
+    day: date,
+    now: datetime,
+    *,
+    triggers: Collection[str] | None = None,
+    only_remove: bool = False,
+) -> list[dict[str, Any]]:
     """The manifests of the audiences of the night, of all triggers or of some; none where nobody can be matched.
 
+    `only_remove`, and of a night that is past: nobody is added any more, but who should not be in them is taken out.
     What was told of a later night stays: an audience is a state, and its newest one counts.
     """
     if not has_table(night.settings, CONTACT_HASHES.name) or not night.ledger.days(CONTACT_HASHES.name):
         return []
     root = exports(night) / LIST
-    wanted = [each for each in _audiences(night, day, root, triggers) if not _later(root, each.name, day)]
-    if not wanted or _is_too_late(night, day, now):
+    only_remove = only_remove or _is_past(night, day, now)
+    found = _audiences(night, day, root, triggers, only_remove=only_remove)
+    wanted = [each for each in found if not _later(root, each.name, day) and (each.held or not only_remove)]
+    if not wanted:
         return []
     keep_to_owner(str(root))
-    before = {each.name: _told(root, each.name, day) for each in wanted}
-    members = _members(night, day, now, [each.name for each in wanted if not each.is_over])
-    # A rule that could not be answered takes nothing back; one that is over takes back all.
-    is_whole = [each.name for each in wanted if each.is_over or each.standing == "ok"]
-    earlier = _read(night, [paths for paths, _ in before.values()])
-    again = _read(night, [paths for _, paths in before.values()])
+    members = _members(night, day, now, wanted)
+    earlier = _read(night, [path for each in wanted for path in each.earlier])
+    again = _read(night, [path for each in wanted for path in each.again])
     with scratch(root) as written:
-        changes = audience.changes(members, earlier, is_whole=is_whole)
+        changes = audience.changes(members, earlier)
         if again is not None:
-            changes = changes.unionByName(audience.changes(members, again, is_whole=is_whole))
+            changes = changes.unionByName(audience.changes(members, again))
             changes = changes.groupBy("audience", "customer_ref", "action").agg(F.min("since_date").alias("since_date"))
         write_sorted(changes, written / CHANGES, "audience", "customer_ref")
-        state = audience.snapshot(members, earlier, is_whole=is_whole)
-        write_sorted(state, written / SNAPSHOT, "audience", "customer_ref")
-        return [
-            _publish(night, day, now, each, root / each.name, written, is_baseline=not before[each.name][0])
-            for each in wanted
-        ]
+        write_sorted(audience.snapshot(members, earlier), written / SNAPSHOT, "audience", "customer_ref")
+        told = [_publish(night, day, now, each, root / each.name, written) for each in wanted]
+        return [manifest for manifest in told if manifest is not None]
 
 
 def _publish(
-    night: Night, day: date, now: datetime, each: _Audience, folder: Path, written: Path, *, is_baseline: bool
-) -> dict[str, Any]:
+    night: Night, day: date, now: datetime, each: _Audience, folder: Path, written: Path
+) -> dict[str, Any] | None:
+    """The audience's manifest as it is afterwards; None where somebody stopped it in the meantime."""
     of_it = ds.field("audience") == each.name
     counted = ds.dataset(written / CHANGES, format="parquet").to_table(columns=["action"], filter=of_it)
     actions: dict[str, int] = dict.fromkeys(AUDIENCE_ACTIONS, 0)
@@ -96,12 +116,19 @@ def _publish(
         each.why,
         actions,
         AUDIENCE_V1,
-        {"baseline": is_baseline, "members": size},
+        {"baseline": not each.earlier, "members": size},
     )
-    return bring_up_to_date(folder / f"date={day}", told, contents, list(FORMATS), stamp(night, now))
+    check = partial(refuse_stopped, night, each.name) if each.takes == "selected" else lambda: None
+    try:
+        return bring_up_to_date(folder / f"date={day}", told, contents, list(FORMATS), stamp(night, now), check=check)
+    except StoppedMeanwhile:
+        night.progress.note(f"{each.name} was stopped while it was being delivered: its audience stays as it was")
+        return None
 
 
-def _audiences(night: Night, day: date, root: Path, triggers: Collection[str] | None) -> list[_Audience]:
+def _audiences(
+    night: Night, day: date, root: Path, triggers: Collection[str] | None, *, only_remove: bool
+) -> list[_Audience]:
     """Those that have a rule on the night, and those that still have members and have none any more."""
     status = {row["trigger"]: row for row in night.lake.read_day(TRIGGER_STATUS.name, day).collect()}
     rules = {each.name for each in night.book.triggers if AUDIENCE_CHANNEL in each.policy.channels} & status.keys()
@@ -109,19 +136,22 @@ def _audiences(night: Night, day: date, root: Path, triggers: Collection[str] | 
     orphans = {name for name, manifest in told.items() if name not in rules and manifest.get("members")}
     stops = night.ledger.stops()
     found: list[_Audience] = []
-    for name in sorted(rules | orphans):
+    for name in sorted((rules | orphans) & (rules | orphans if triggers is None else set(triggers))):
+        earlier, again = _told(root, name, day)
         stopped = stops.get(name, stops.get(""))
-        if triggers is not None and name not in triggers:
-            continue
         if name in orphans:
             why = "conf has no such audience any more, or it is switched off"
-            found.append(_Audience(name, told[name]["rule_version"], "ok", why, is_over=True))
+            found.append(_Audience(name, told[name]["rule_version"], "ok", why, earlier, again, "nobody"))
         elif stopped is not None:
             why = f"stopped: {stopped}"
-            found.append(_Audience(name, status[name]["rule_version"], "ok", why, is_over=True))
+            found.append(_Audience(name, status[name]["rule_version"], "ok", why, earlier, again, "nobody"))
         else:
             row = status[name]
-            found.append(_Audience(name, row["rule_version"], row["state"], row["why"]))
+            # A rule that could not be answered takes nobody in, and takes nothing back.
+            takes: Literal["held", "selected"] = "held" if only_remove or row["state"] != "ok" else "selected"
+            so_far = read_manifest(root / name / f"date={day}") or {"reason": ONLY_LESS}
+            why = row["why"] or (so_far["reason"] if only_remove else None)
+            found.append(_Audience(name, row["rule_version"], row["state"], why, earlier, again, takes))
     return found
 
 
@@ -131,23 +161,39 @@ def _state(each: _Audience, rows: int) -> State:
     return each.standing
 
 
-def _is_too_late(night: Night, day: date, now: datetime) -> bool:
+def _is_past(night: Night, day: date, now: datetime) -> bool:
     return now >= midnight(night, day + timedelta(days=2)) and not night.even_expired
 
 
-def _members(night: Night, day: date, now: datetime, names: Collection[str]) -> DataFrame:
-    """Who should be in the audiences: of selections of live nights, and of the night that is delivered."""
-    rules = [each for each in night.book.triggers if each.name in names]
+def _members(night: Night, day: date, now: datetime, wanted: Collection[_Audience]) -> DataFrame:
+    """Who should be in the audiences, by what is known now."""
+    held = _read(night, [path for each in wanted if each.takes == "held" for path in each.held])
+    holding = _selected(night, day, _rules(night, wanted, "selected"))
+    hashes = night.lake.read(CONTACT_HASHES.name, known_on=day)
+    if held is not None:
+        tokens = hashes.join(held, hashes["sha256"] == held["customer_ref"], "left_semi")
+        owners = newest_customers(night, customers_with(night, tokens))
+        holding = holding.unionByName(audience.behind(held, owners, hashes, _rules(night, wanted, "held")))
+    keys = consented(night, holding, day, now).select("customer_id", F.explode("consented").alias("key"))
+    members = audience.members(holding, newest_customers(night, holding), keys, hashes)
+    if held is None:
+        return members
+    can_gain = F.col("audience").isin([each.name for each in wanted if each.takes == "selected"])
+    return members.where(can_gain).unionByName(audience.staying(members.where(~can_gain), held))
+
+
+def _rules(night: Night, wanted: Collection[_Audience], takes: str) -> list[TriggerRule]:
+    names = {each.name for each in wanted if each.takes == takes}
+    return [rule for rule in night.book.triggers if rule.name in names]
+
+
+def _selected(night: Night, day: date, rules: Sequence[TriggerRule]) -> DataFrame:
+    """Whom the audiences hold by selections of live nights, and of the night that is delivered."""
     since = day - timedelta(days=max([each.policy.valid_days for each in rules], default=1))
-    lake = night.lake
-    modes = lake.read(CONTACT_HISTORY.name, known_on=day, since=since).select("as_of_date", "mode").distinct()
+    modes = night.lake.read(CONTACT_HISTORY.name, known_on=day, since=since).select("as_of_date", "mode").distinct()
     live = modes.where((F.col("mode") == "live") | (F.col("as_of_date") == F.lit(day))).select("as_of_date")
-    selections = lake.read(SELECTIONS.name, known_on=day, since=since).where(F.col("channel") == AUDIENCE_CHANNEL)
-    selections = selections.join(F.broadcast(live), "as_of_date", "left_semi")
-    given = consented(night, selections, within_send_date(night, day, now))
-    keys = given.select("customer_id", F.explode("consented").alias("key"))
-    hashes = lake.read(CONTACT_HASHES.name, known_on=day)
-    return audience.members(selections, newest_customers(night, selections), keys, hashes, rules, day=day)
+    selections = night.lake.read(SELECTIONS.name, known_on=day, since=since)
+    return audience.holding(selections.join(F.broadcast(live), "as_of_date", "left_semi"), rules, day=day)
 
 
 def _later(root: Path, name: str, day: date) -> bool:
@@ -176,8 +222,7 @@ def _snapshot(folder: Path) -> list[str]:
     return [f"file://{folder / file['name']}" for file in files if file["format"] == "parquet"]
 
 
-def _read(night: Night, found: Collection[list[str]]) -> DataFrame | None:
-    paths = [path for paths in found for path in paths]
+def _read(night: Night, paths: Sequence[str]) -> DataFrame | None:
     if not paths:
         return None
     columns = ", ".join(f"{column.name} {column.type}" for column in AUDIENCE_SNAPSHOT_V1)

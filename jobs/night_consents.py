@@ -22,16 +22,33 @@ def newest_customers(night: Night, asked: DataFrame) -> DataFrame:
     facts = "struct(language, phone, email, coalesce(is_deleted, false) as is_deleted)"
     of_them = told.join(asked.select("customer_id"), "customer_id", "left_semi").groupBy("customer_id")
     found = of_them.agg(F.expr(f"max_by({facts}, struct(updated_at, row_hash)) as newest"))
-    return found.selectExpr("customer_id", "newest.*")
+    known = found.selectExpr("customer_id", "newest.*")
+    if (landed := landed_versions(night, "customers")) is None:
+        return known
+    # Who was deleted since the last night; all else of a registration can wait for the next.
+    gone = landed.where("is_deleted").selectExpr("customer_id", "true as is_gone").distinct()
+    return known.join(gone, "customer_id", "left").selectExpr(
+        "customer_id", "language", "phone", "email", "coalesce(is_gone, is_deleted) as is_deleted"
+    )
 
 
-def consented(night: Night, asked: DataFrame, at: datetime) -> DataFrame:
-    """What the customers of `asked` consent to, by all that is known now: also what was landed between nights."""
+def customers_with(night: Night, tokens: DataFrame) -> DataFrame:
+    """One row is one customer (customer_id) who has, or once had, one of the `tokens` of phones and addresses."""
+    told = versions(night.lake, "customers", [_last_night(night, "customers")])
+    had = told.selectExpr("customer_id", "explode(array(phone, email)) as token")
+    return had.join(tokens.select("token"), "token", "left_semi").select("customer_id").distinct()
+
+
+def consented(night: Night, asked: DataFrame, day: date, now: datetime) -> DataFrame:
+    """What the customers of `asked` consent to, by all that is known now: also what was landed between nights.
+
+    `now` counts, and at the earliest the end of the night `day`, so that nobody is asked before it is over.
+    """
     told = versions(night.lake, "consents", [_last_night(night, "consents")])
-    if (landed := landed_consents(night)) is not None:
+    if (landed := landed_versions(night, "consents")) is not None:
         told = told.unionByName(landed.select(*told.columns))
     customers = asked.select("customer_id").distinct().selectExpr("date'9999-12-31' as as_of_date", "customer_id")
-    return consent.given(customers, told, at=moment(at))
+    return consent.given(customers, told, at=moment(max(midnight(night, day + ONE_DAY), now)))
 
 
 def moment(at: datetime) -> str:
@@ -39,11 +56,11 @@ def moment(at: datetime) -> str:
     return f"timestamp'{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z'"
 
 
-def landed_consents(night: Night) -> DataFrame | None:
-    """The versions of consents that were landed since the last night, as it would post them; None where none were."""
-    last, lake = _last_night(night, "consents"), night.settings.lake
+def landed_versions(night: Night, feed: str) -> DataFrame | None:
+    """The versions of a states feed that were landed since its last night, as it would post them; None where none."""
+    last, lake = _last_night(night, feed), night.settings.lake
     found: DataFrame | None = None
-    for source in night.settings.sources_of("consents"):
+    for source in night.settings.sources_of(feed):
         raw = f"raw.{source.name}"
         if landed := [day for day in night.ledger.kept_days(raw) if day > last]:
             rows = night.lake.read_days(raw, landed)
@@ -61,8 +78,3 @@ def _last_night(night: Night, feed: str) -> date:
 def midnight(night: Night, day: date) -> datetime:
     """When the day begins in the lake's zone."""
     return datetime.combine(day, time(), ZoneInfo(night.settings.lake.zone))
-
-
-def within_send_date(night: Night, day: date, now: datetime) -> datetime:
-    """The moment whose consents count for the night of `day`: now, within the day on which its messages go out."""
-    return max(midnight(night, day + ONE_DAY), min(now, midnight(night, day + 2 * ONE_DAY)))

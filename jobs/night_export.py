@@ -38,7 +38,7 @@ def deliver(
     for table in (SELECTIONS.name, TRIGGER_STATUS.name):
         if not night.ledger.published(table, day, day):
             raise Busy(f"{table} {day} is not published: run `clm run --date {day}` first.")
-    now = now or utc_now()
+    now = now or night.now or utc_now()
     delivered = night_messages.deliver(night, day, triggers=triggers, now=now)
     night_audiences.export(night, day, now, triggers=triggers)
     if triggers is None:
@@ -46,11 +46,14 @@ def deliver(
     return delivered
 
 
-def deliver_again(night: Night, last: date, now: datetime, triggers: Collection[str] | None = None) -> list[Delivered]:
-    """Bring up to date what is out and has not expired, and the audiences of the last night; returns the messages'."""
-    delivered = night_messages.deliver_again(night, now, triggers)
-    night_audiences.export(night, last, now, triggers=triggers)
-    return delivered
+def take_back(night: Night, last: date, now: datetime, triggers: Collection[str] | None = None) -> list[Delivered]:
+    """Cancel what is out and should not be sent any more, and take out of the audiences who should not be in them.
+
+    That is what was stopped, and who has withdrawn or was deleted; `last` is the last night. Returns the messages'.
+    """
+    taken = night_messages.take_back(night, now, triggers)
+    night_audiences.export(night, last, now, triggers=triggers, only_remove=True)
+    return taken
 
 
 def refuse_replay(night: Night, day: date) -> None:

@@ -6,31 +6,37 @@ killed between the two is made good by the next.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.dataset as ds
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from conf.triggers import LONGEST
 from jobs import delivery, lists
 from jobs.delivery import LIST, NAMES, ROW
 from jobs.errors import Usage
-from jobs.exporting import batches, exports, scratch, stamp, write_sorted
+from jobs.exporting import StoppedMeanwhile, batches, exports, refuse_stopped, scratch, stamp, write_sorted
 from jobs.frames import local_frame
 from jobs.list_files import FORMATS, Content, read_manifest
 from jobs.list_manifest import ROWS, ListOfNight, State, bring_up_to_date
-from jobs.night_consents import consented, midnight, newest_customers, within_send_date
+from jobs.night_consents import consented, midnight, moment, newest_customers
 from jobs.runner import Night
 from schemas.acting import SELECTED, SELECTIONS, STEPS, TRIGGER_STATUS
 from schemas.lists import TRIGGER_LIST_V1
 from schemas.ops import EXPORTS
 
 DECIDED = f"{ROW}, reason string, is_change boolean"
+# The steps of the funnel at which the last look at consents may still end a message.
+LAST_LOOK = ("no_consent", "suppressed")
+# How many messages, by action, reason and whether that is a change.
+Counts = Counter[tuple[str, str | None, bool]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,9 @@ class Delivered:
 class _List:
     """One trigger's list before it is delivered: where it lies, what it says now, and what may become of it.
 
-    `blocked`: the reason why nothing of it goes out, as receipts have it. `is_frozen`: it stays as it is.
+    `names`: whom it may tell to be sent to: those selected; only of those it has told before, so that it can but
+    cancel; or just whom it names, as it names them. `blocked`: why nothing of it goes out, as receipts have it.
+    `funnel`: what it says of the night, before consents are looked at once more.
     """
 
     trigger: str
@@ -54,13 +62,9 @@ class _List:
     rule_version: str
     state: State | None
     why: str | None
-    steps: Mapping[str, int]
+    funnel: Mapping[str, int]
+    names: Literal["selected", "told", "as it is"]
     blocked: str | None = None
-    is_frozen: bool = False
-
-    @property
-    def has_files(self) -> bool:
-        return bool(self.before and self.before["files"])
 
 
 def deliver(night: Night, day: date, *, triggers: Collection[str] | None = None, now: datetime) -> list[Delivered]:
@@ -69,127 +73,179 @@ def deliver(night: Night, day: date, *, triggers: Collection[str] | None = None,
     Current consents are read once more and can only remove. Raises Usage for a trigger that
     the night does not know, and Failed where files cannot be written; the lists before that stay as they were.
     """
-    root = exports(night) / LIST
-    wanted = _lists(night, day, root, now, triggers)
-    with scratch(root) as written:
+    return _bring_up_to_date(night, day, _lists(night, day, now, triggers), now)
+
+
+def take_back(night: Night, now: datetime, triggers: Collection[str] | None = None) -> list[Delivered]:
+    """Cancel what is out, has not expired and should not be sent any more, of all triggers or of some.
+
+    That is what was stopped, and who has withdrawn or was deleted. Nobody is told of who was not before.
+    """
+    taken: list[Delivered] = []
+    for day, lists_out in sorted(unexpired(night, now, triggers).items()):
+        taken += _bring_up_to_date(night, day, [_only_less(night, *each) for each in lists_out], now)
+    return taken
+
+
+def unexpired(
+    night: Night, now: datetime, triggers: Collection[str] | None = None
+) -> dict[date, list[tuple[Path, Mapping[str, Any]]]]:
+    """Night → folders and manifests of lists that tell of messages that have not expired; of all triggers or of some.
+
+    By the lists as they lie there: a run that was killed may have left them without receipts, and what was valid for
+    so many days when it was told stays so.
+    """
+    found: dict[date, list[tuple[Path, Mapping[str, Any]]]] = {}
+    for path in sorted((exports(night) / LIST).glob("*/date=*")):
+        day = date.fromisoformat(path.name.removeprefix("date="))
+        is_asked = triggers is None or path.parent.name in triggers
+        if is_asked and now < _expired_at(night, day, LONGEST):
+            told = read_manifest(path)
+            until = _told_until(path, told)
+            if told and until and now < until:
+                found.setdefault(day, []).append((path, told))
+    return found
+
+
+def _bring_up_to_date(night: Night, day: date, wanted: Sequence[_List], now: datetime) -> list[Delivered]:
+    known = _receipts(night, day)
+    newest_known = known.groupBy("trigger").agg(F.max("generation").alias("newest")).collect()
+    newest = {row["trigger"]: row["newest"] for row in newest_known}
+    with scratch(exports(night) / LIST) as written:
         with night.progress.step(f"look at consents once more for the lists of {day}"):
             _decide(night, day, wanted, now, written)
         counts = _counts(written)
         with night.progress.step(f"write the lists of {day}"):
-            told = [_publish(night, day, each, counts.get(each.trigger, {}), written, now) for each in wanted]
+            told = [
+                _publish(night, day, each, counts.get(each.trigger, Counter()), written, now, newest.get(each.trigger))
+                for each in wanted
+            ]
         delivered = [each for each in told if each is not None]
-        _receive(night, day, delivered, written)
+        _receive(night, day, wanted, delivered, known, written, now)
     return delivered
 
 
-def unexpired(night: Night, now: datetime, triggers: Collection[str] | None = None) -> dict[date, list[str]]:
-    """Night → triggers of which messages are out that have not expired yet, of all triggers or of some.
-
-    By the lists as they lie there: a run that was killed may have left them without receipts.
-    """
-    valid_days = _valid_days(night)
-    found: dict[date, list[str]] = {}
-    for path in sorted((exports(night) / LIST).glob("*/date=*")):
-        name, day = path.parent.name, date.fromisoformat(path.name.removeprefix("date="))
-        is_asked = triggers is None or name in triggers
-        if is_asked and now < _expired_at(night, day, valid_days.get(name)):
-            told = read_manifest(path)
-            if told and told["actions"]["send"]:
-                found.setdefault(day, []).append(name)
-    return found
+def _expired_at(night: Night, day: date, valid_days: int) -> datetime:
+    return midnight(night, day + timedelta(days=1 + valid_days))
 
 
-def deliver_again(night: Night, now: datetime, triggers: Collection[str] | None = None) -> list[Delivered]:
-    """Bring up to date what is out and has not expired, of all triggers or of some."""
-    out = unexpired(night, now, triggers)
-    return [each for day, names in sorted(out.items()) for each in deliver(night, day, triggers=names, now=now)]
-
-
-def _valid_days(night: Night) -> dict[str, int]:
-    return {trigger.name: trigger.policy.valid_days for trigger in night.book.triggers}
-
-
-def _expired_at(night: Night, day: date, valid_days: int | None) -> datetime:
-    """When the messages of the night have expired; those of a trigger that is gone at the latest that any may."""
-    return midnight(night, day + timedelta(days=1 + (valid_days or LONGEST)))
+def _told_until(folder: Path, told: Mapping[str, Any] | None) -> datetime | None:
+    """When the last of what the list tells to send expires; None where it tells nobody."""
+    if not told or not told["actions"]["send"]:
+        return None
+    rows = ds.dataset([str(path) for path in _parquet(folder, told)], format="parquet")
+    sent = rows.to_table(["expires_at"], filter=ds.field("action") == "send")
+    return sent.group_by([]).aggregate([("expires_at", "max")])["expires_at_max"][0].as_py()
 
 
 # ---- what there is to deliver
 
 
-def _lists(night: Night, day: date, root: Path, now: datetime, triggers: Collection[str] | None) -> list[_List]:
-    rows = night.lake.read_day(TRIGGER_STATUS.name, day).collect()
-    status = {row["trigger"]: row for row in rows}
+def _lists(night: Night, day: date, now: datetime, triggers: Collection[str] | None) -> list[_List]:
+    root = exports(night) / LIST
+    status = {row["trigger"]: row for row in night.lake.read_day(TRIGGER_STATUS.name, day).collect()}
     known = {*status, *(path.parent.name for path in root.glob(f"*/date={day}"))}
     if unknown := sorted(set(triggers or ()) - known):
         raise Usage(f"There is no trigger {unknown[0]!r} on {day}; it has {', '.join(sorted(known)) or 'none'}.")
-    steps: dict[str, dict[str, int]] = {name: {} for name in known}
+    steps: dict[str, Counter[str]] = {name: Counter() for name in known}
     for row in night.lake.read_day(SELECTIONS.name, day).groupBy("trigger", "step").count().collect():
-        steps.setdefault(row["trigger"], {})[row["step"]] = row["count"]
-    valid_days = _valid_days(night)
+        steps.setdefault(row["trigger"], Counter())[row["step"]] = row["count"]
+    return [
+        _list_of(night, root / name / f"date={day}", status.get(name), steps[name], day, now)
+        for name in sorted(known if triggers is None else triggers)
+    ]
+
+
+def _list_of(night: Night, folder: Path, told: Row | None, steps: Counter[str], day: date, now: datetime) -> _List:
+    """The list of one trigger as the night has it; `told`: how its rule stands that night, None where there is none."""
+    name, before = folder.parent.name, read_manifest(folder)
+    valid_days = {trigger.name: trigger.policy.valid_days for trigger in night.book.triggers}.get(name)
+    stopped = _stopped(night, name)
+    is_answered = told is None or told["state"] == "ok"
+    until = _told_until(folder, before)
+    expired_at = until or _expired_at(night, day, valid_days or LONGEST)
+    has_files = bool(before and before["files"])
+    if before and has_files and now >= expired_at and not night.even_expired:
+        return _List(name, folder, before, before["rule_version"], None, None, {}, "as it is")
+    # A rule that could not be answered takes nothing back, and tells nobody new.
+    if before and has_files and not is_answered and valid_days is not None:
+        return _only_less(night, folder, before)
+    version = told["rule_version"] if told is not None else before["rule_version"] if before else ""
+    state: State | None = None
+    why = blocked = None
+    if stopped is not None:
+        state, why, blocked = "held", stopped, "stopped"
+    elif told is None or valid_days is None:
+        state, blocked = "held", "not_configured"
+        why = "conf has no such trigger any more, or it is switched off"
+    elif not is_answered:
+        state, why = told["state"], told["why"]
+    if now >= expired_at and not night.even_expired and steps[SELECTED]:
+        state, why, blocked = "expired", f"its messages expired at {expired_at:%Y-%m-%dT%H:%M}", "expired"
+    funnel = {"eligible": steps.total(), **{step: steps[step] for step in (SELECTED, *STEPS)}}
+    names: Literal["selected", "told"] = "selected" if is_answered else "told"
+    return _List(name, folder, before, version, state, why, funnel, names, blocked)
+
+
+def _only_less(night: Night, folder: Path, before: Mapping[str, Any]) -> _List:
+    """The list as it was told, of which nothing can become but less."""
+    name, stopped = folder.parent.name, _stopped(night, folder.parent.name)
+    why, blocked = (stopped, "stopped") if stopped is not None else (before["reason"], None)
+    version, funnel = before["rule_version"], before["funnel"]
+    return _List(name, folder, before, version, None, why, funnel, "told", blocked)
+
+
+def _stopped(night: Night, trigger: str) -> str | None:
     stops = night.ledger.stops()
-    found: list[_List] = []
-    for name in sorted(known if triggers is None else triggers):
-        folder = root / name / f"date={day}"
-        before, told = read_manifest(folder), status.get(name)
-        each = _List(name, folder, before, before["rule_version"] if before else "", None, None, steps[name])
-        if told is not None:
-            # A rule that could not be answered takes nothing back.
-            is_ok = told["state"] == "ok"
-            state = None if is_ok else told["state"]
-            each = replace(each, rule_version=told["rule_version"], state=state, why=told["why"], is_frozen=not is_ok)
-        if (stopped := stops.get(name, stops.get(""))) is not None:
-            each = replace(each, state="held", why=f"stopped: {stopped}", blocked="stopped", is_frozen=False)
-        elif name not in valid_days or told is None:
-            why = "conf has no such trigger any more, or it is switched off"
-            each = replace(each, state="held", why=why, blocked="not_configured", is_frozen=False)
-        expired_at = _expired_at(night, day, valid_days.get(name))
-        if now >= expired_at and not night.even_expired and (each.has_files or each.steps.get(SELECTED)):
-            why = f"its messages expired at {expired_at:%Y-%m-%dT%H:%M}"
-            each = replace(each, state="expired", why=why, blocked="expired", is_frozen=each.has_files)
-        found.append(each)
-    return found
+    reason = stops.get(trigger, stops.get(""))
+    return None if reason is None else f"stopped: {reason}"
 
 
 def _decide(night: Night, day: date, wanted: Sequence[_List], now: datetime, written: Path) -> None:
     """Write down what the lists tell of each message, sorted by trigger and trigger_id."""
-    moving = [each.trigger for each in wanted if not each.is_frozen]
-    blocked = {each.trigger: each.blocked for each in wanted if each.blocked and each.trigger in moving}
-    selections = night.lake.read_day(SELECTIONS.name, day)
-    customers = newest_customers(night, selections.where(F.col("step") == SELECTED))
-    messages = lists.transform(selections, customers, night.book.triggers, zone=night.settings.lake.zone)
-    messages = messages.where(F.col("trigger").isin(moving))
-    gone = customers.where("is_deleted").select("customer_id")
-    allowed = delivery.allowed(messages, consented(night, messages, within_send_date(night, day, now)), gone, blocked)
+    selecting = [each.trigger for each in wanted if each.names == "selected"]
+    as_they_are = [each.trigger for each in wanted if each.names == "as it is"]
+    blocked = {each.trigger: each.blocked for each in wanted if each.blocked}
     before = _told_before(night, wanted)
-    decided = delivery.decided(allowed, before.where(F.col("trigger").isin(moving)), blocked)
-    as_they_are = before.where(~F.col("trigger").isin(moving))
-    kept = as_they_are.selectExpr(*NAMES, "cast(null as string) as reason", "false as is_change")
+    told = before.where((F.col("action") == "send") & ~F.col("trigger").isin(*selecting, *as_they_are))
+    selections = night.lake.read_day(SELECTIONS.name, day).where(F.col("trigger").isin(selecting))
+    asked = selections.where(F.col("step") == SELECTED).select("customer_id").union(told.select("customer_id"))
+    customers = newest_customers(night, asked)
+    messages = lists.transform(selections, customers, night.book.triggers, zone=night.settings.lake.zone)
+    messages = messages.unionByName(told.select(*NAMES))
+    gone = customers.where("is_deleted").select("customer_id")
+    allowed = delivery.allowed(messages, consented(night, messages, day, now), gone, blocked)
+    decided = delivery.decided(allowed, before.where(~F.col("trigger").isin(as_they_are)), blocked)
+    kept = before.where(F.col("trigger").isin(as_they_are))
+    kept = kept.selectExpr(*NAMES, "cast(null as string) as reason", "false as is_change")
     write_sorted(decided.unionByName(kept), written, "trigger", "trigger_id")
 
 
 def _told_before(night: Night, wanted: Sequence[_List]) -> DataFrame:
-    """The rows of the lists as they lie there."""
-    paths = [
-        f"file://{each.folder / file['name']}"
-        for each in wanted
-        for file in (each.before["files"] if each.before else ())
-        if file["format"] == "parquet"
-    ]
+    """The rows of the lists as they were before this delivery, each with its generation."""
+    paths = [f"file://{path}" for each in wanted if each.before for path in _parquet(each.folder, each.before)]
     if not paths:
-        return local_frame(night.spark, [], ROW)
-    return night.spark.read.schema(ROW).parquet(*paths)
+        return local_frame(night.spark, [], f"{ROW}, generation bigint")
+    generations = {each.trigger: each.before["generation"] for each in wanted if each.before}
+    return night.spark.read.schema(ROW).parquet(*paths).join(F.broadcast(_generations(night, generations)), "trigger")
 
 
-def _counts(written: Path) -> dict[str, dict[str, int]]:
-    """Trigger → how many messages by action, by reason, and how many changes."""
-    table = ds.dataset(written, format="parquet").to_table(columns=["trigger", "action", "reason", "is_change"])
-    counts: dict[str, dict[str, int]] = {}
-    for row in table.group_by(["trigger", "action", "reason", "is_change"]).aggregate([([], "count_all")]).to_pylist():
-        of_trigger = counts.setdefault(row["trigger"], {})
-        for what in (row["action"], row["reason"], "change" if row["is_change"] else None):
-            if what is not None:
-                of_trigger[what] = of_trigger.get(what, 0) + row["count_all"]
+def _parquet(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
+    return [folder / file["name"] for file in manifest["files"] if file["format"] == "parquet"]
+
+
+def _generations(night: Night, of_triggers: Mapping[str, int]) -> DataFrame:
+    return local_frame(night.spark, of_triggers.items(), "trigger string, generation bigint")
+
+
+def _counts(written: Path) -> dict[str, Counts]:
+    """Trigger → its messages, counted."""
+    told = ["trigger", "action", "reason", "is_change"]
+    table = ds.dataset(written, format="parquet").to_table(columns=told)
+    counts: dict[str, Counts] = {}
+    for row in table.group_by(told).aggregate([([], "count_all")]).to_pylist():
+        of_trigger = counts.setdefault(row["trigger"], Counter())
+        of_trigger[row["action"], row["reason"], row["is_change"]] = row["count_all"]
     return counts
 
 
@@ -197,16 +253,12 @@ def _counts(written: Path) -> dict[str, dict[str, int]]:
 
 
 def _publish(
-    night: Night, day: date, each: _List, counts: Mapping[str, int], written: Path, now: datetime
+    night: Night, day: date, each: _List, counts: Counts, written: Path, now: datetime, known_generation: int | None
 ) -> Delivered | None:
     """The list's manifest as it is afterwards; None where somebody stopped it in the meantime."""
-    if each.is_frozen and each.before is not None and each.has_files:
+    if each.before and each.names == "as it is":
         return Delivered(each.before, 0)
-    if each.blocked is None and {each.trigger, ""} & night.ledger.stops().keys():
-        night.progress.note(f"{each.trigger} was stopped while it was being delivered: nothing of it was told")
-        return None
-    actions = {action: counts.get(action, 0) for action in ("send", "cancel")}
-    removed = {reason: counts[reason] for reason in ("no_consent", "suppressed") if reason in counts}
+    actions = {action: sum(n for (a, _, _), n in counts.items() if a == action) for action in ("send", "cancel")}
     told = ListOfNight(
         LIST,
         {"trigger": each.trigger, "rule_version": each.rule_version},
@@ -215,35 +267,59 @@ def _publish(
         each.why,
         actions,
         TRIGGER_LIST_V1,
-        {"funnel": _funnel(each.steps, removed)},
+        {"funnel": _funnel(each, counts)},
     )
     is_told = (ds.field("trigger") == each.trigger) & (ds.field("action") != "withheld")
     rows = Content(TRIGGER_LIST_V1, batches(written, TRIGGER_LIST_V1, is_told))
     contents = {ROWS: rows} if any(actions.values()) else {}
-    made = bring_up_to_date(each.folder, told, contents, list(FORMATS), stamp(night, now))
-    return Delivered(made, counts.get("change", 0))
+    check = partial(refuse_stopped, night, each.trigger) if each.blocked is None else lambda: None
+    try:
+        made = bring_up_to_date(
+            each.folder, told, contents, list(FORMATS), stamp(night, now), after=known_generation or 0, check=check
+        )
+    except StoppedMeanwhile:
+        night.progress.note(f"{each.trigger} was stopped while it was being delivered: nothing of it was told")
+        return None
+    return Delivered(made, sum(n for (_, _, is_change), n in counts.items() if is_change))
 
 
-def _funnel(steps: Mapping[str, int], removed: Mapping[str, int]) -> dict[str, int]:
-    """The funnel of a night's selections; `removed` by the last look, step → how many, ended there after all."""
-    ended = {step: steps.get(step, 0) + removed.get(step, 0) for step in STEPS}
-    selected = ended.pop(SELECTED) - sum(removed.values())
-    return {"eligible": sum(steps.values()), SELECTED: selected, **ended}
+def _funnel(each: _List, counts: Counts) -> dict[str, int]:
+    """The list's funnel after the last look: whom that has ended, of a list that can only lose who was not yet."""
+    ended = {
+        step: sum(
+            n
+            for (_, reason, is_change), n in counts.items()
+            if reason == step and (is_change or each.names == "selected")
+        )
+        for step in LAST_LOOK
+    }
+    selected = each.funnel[SELECTED] - sum(ended.values())
+    return {**each.funnel, SELECTED: selected, **{step: each.funnel[step] + n for step, n in ended.items()}}
 
 
 # ---- receipts
 
 
-def _receive(night: Night, day: date, delivered: Sequence[Delivered], written: Path) -> None:
-    """Note what the lists tell now, where that is not noted yet."""
+def _receipts(night: Night, day: date) -> DataFrame:
+    if night.ledger.published(EXPORTS.name, day, day):
+        return night.lake.read_day(EXPORTS.name, day)
+    return local_frame(night.spark, [], EXPORTS.ddl())
+
+
+def _receive(
+    night: Night,
+    day: date,
+    wanted: Sequence[_List],
+    delivered: Sequence[Delivered],
+    known: DataFrame,
+    written: Path,
+    now: datetime,
+) -> None:
+    """Note what the lists tell now, and told before, where that is not noted yet."""
     published = night.ledger.published(EXPORTS.name, day, day).get(day)
-    known = night.lake.read_day(EXPORTS.name, day) if published else local_frame(night.spark, [], EXPORTS.ddl())
-    generations = local_frame(
-        night.spark,
-        [(each.manifest["trigger"], each.manifest["generation"]) for each in delivered],
-        "trigger string, generation bigint",
-    )
+    generations = _generations(night, {each.manifest["trigger"]: each.manifest["generation"] for each in delivered})
     told = night.spark.read.schema(DECIDED).parquet(f"file://{written}")
-    staged = night.audited(EXPORTS.name, delivery.receipts(told, generations, known), [day])
+    receipts = delivery.receipts(told, generations, known, _told_before(night, wanted), at=moment(now))
+    staged = night.audited(EXPORTS.name, receipts, [day])
     if staged.figures[day]["rows"] != (published.rows if published else 0):
         night.publish(staged, {}, announced_empty=[day])

@@ -11,7 +11,7 @@ from jobs import revocations
 from jobs.exporting import batches, exports, scratch, stamp, write_sorted
 from jobs.list_files import FORMATS, Content
 from jobs.list_manifest import ROWS, ListOfNight, bring_up_to_date
-from jobs.night_consents import landed_consents, moment
+from jobs.night_consents import landed_versions, moment
 from jobs.runner import Night
 from schemas.lists import REVOCATIONS_V1
 
@@ -20,7 +20,7 @@ LIST = "revocations_v1"
 
 def export(night: Night, now: datetime) -> dict[str, Any] | None:
     """The manifest of the list of the next night; None where nothing was landed for it."""
-    landed = landed_consents(night)
+    landed = landed_versions(night, "consents")
     if landed is None:
         return None
     rows = revocations.transform(landed, at=moment(now))

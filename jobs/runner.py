@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from threading import Thread
@@ -56,6 +56,8 @@ class Night:
     contacts: Literal["live", "replay"] | None = None
     # A person asked for lists that are too late, or were made by a backfill.
     even_expired: bool = False
+    # The moment as at which lists are delivered; None: the present.
+    now: datetime | None = None
     judged: list[audit.Judged] = field(default_factory=list)
     _many_rows: ManyRows = field(init=False)
 
@@ -219,17 +221,17 @@ def stages() -> dict[str, Callable[[Night], None]]:
 
 
 def run_night(
-    settings: Settings, day: date, *, stage: str | None = None, even_expired: bool = False, progress: Progress
+    settings: Settings, day: date, *, stage: str | None = None, now: datetime | None = None, progress: Progress
 ) -> None:
     """One night, or one of its stages. Raises Busy, DataRefused, Usage or Failed; nothing is half-published.
 
-    `even_expired`: its lists are delivered though they are too late.
+    `now`: deliver its lists as at this moment; None: as at the present.
     """
     wanted = _stages_of(stage) if stage else list(pipeline.STAGES)
     with opened(
         settings, "run", day, day, stage, progress, keep=stage is not None and stage != pipeline.STAGES[-1]
     ) as night:
-        night.even_expired = even_expired
+        night.now = now
         order.refuse_forgotten_sources(night)
         order.refuse_out_of_order(night, wanted)
         _carry_out(night, wanted)

@@ -111,6 +111,11 @@ EXPORTS = Table(
             accepted=REASONS,
         ),
         Column(
+            name="in_time",
+            type="boolean",
+            about="Of a cancel: it came before the message might be sent, so that nobody has it; null for others.",
+        ),
+        Column(
             name="expires_at",
             type="timestamp",
             about="From then on it is not sent any more.",

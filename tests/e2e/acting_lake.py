@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from conf import Settings
 from tests.conftest import Place
@@ -43,6 +44,12 @@ valid_from = "since"
 valid_to = "until"
 updated_at = "changed"
 """
+PEOPLE = (
+    CUSTOMERS.replace('language = "string"\n', 'language = "string"\ngone = "boolean"\n').replace(
+        "[files]", 'cadence = "continuous"\n\n[files]'
+    )
+    + 'is_deleted = "gone"\n'
+)
 TRIGGERS = """
 [[trigger]]
 name = "offer"
@@ -92,6 +99,11 @@ def days(first: date = FIRST, last: date = LAST) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
+def morning_after(night: date) -> datetime:
+    """In time for the messages of the night."""
+    return datetime.combine(night + ONE_DAY, time(3), ZoneInfo("Asia/Kolkata"))
+
+
 def deliver(place: Place) -> None:
     """anna, ben and cleo recharge on the first day, dora on the last but one; cleo has consented to nothing.
 
@@ -116,7 +128,7 @@ def deliver(place: Place) -> None:
 def lake_of(root: Path) -> Settings:
     root.mkdir()
     place = Place(root)
-    place.configure(PLANS, CUSTOMERS, CONSENTS, base=BASE, backfills=REVIEWED, caps=CAPS)
+    place.configure(PLANS, PEOPLE, CONSENTS, base=BASE, backfills=REVIEWED, caps=CAPS)
     (root / "conf" / "triggers").mkdir()
     (root / "conf" / "triggers" / "mine.toml").write_text(TRIGGERS)
     deliver(place)

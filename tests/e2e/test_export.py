@@ -6,7 +6,7 @@ import gzip
 import json
 import shutil
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,11 +24,11 @@ from jobs.delivering import export_revocations, resume, stop
 from jobs.errors import Busy, Failed, Usage
 from jobs.lake import Lake
 from jobs.ledger import Ledger
-from jobs.list_files import read_manifest
+from jobs.list_files import read_manifest, write_generation
 from jobs.night_export import deliver
 from jobs.night_messages import Delivered, unexpired
 from jobs.progress import Progress
-from jobs.runner import backfill, opened, run_night, stages
+from jobs.runner import Night, backfill, opened, run_night, stages
 from jobs.status import lists
 from tests.conftest import Place
 from tests.e2e.acting_lake import FIRST, LAST, ONE_DAY, lake_of
@@ -63,6 +63,11 @@ def delivered(settings: Settings, now: datetime = IN_TIME, *, even_expired: bool
     with opened(settings, "run", NIGHT, NIGHT, "export", Progress()) as night:
         night.even_expired = even_expired
         return {each.manifest["trigger"]: each for each in deliver(night, NIGHT, now=now)}
+
+
+def out(night: Night, now: datetime) -> dict[date, list[str]]:
+    """Night → triggers of which messages are out."""
+    return {day: [told["trigger"] for _, told in found] for day, found in unexpired(night, now).items()}
 
 
 def folder(settings: Settings, trigger: str = "offer") -> Path:
@@ -124,13 +129,20 @@ def test_a_consent_that_is_taken_back_in_time_is_heeded(spark: SparkSession, set
     ]
 
 
-def withdraw(settings: Settings, customer: str) -> None:
+AFTER = "2026-01-10T05:00:00+05:30"
+
+
+def withdraw(settings: Settings, customer: str, at: str = AFTER) -> None:
     """The customer withdraws after the night, and it is landed before the next one."""
+    consent(settings, {"customer": customer, "until": at, "changed": at})
+
+
+def consent(settings: Settings, row: Mapping[str, Any]) -> None:
+    """A version of a consent to offers over push, landed for the day after the night."""
+    told = {"purpose": "promotional", "channel": "push", "since": f"{FIRST}T09:00:00+05:30", "until": None, **row}
     place = Place(Path(settings.landing).parent)
-    row = {"customer": customer, "purpose": "promotional", "channel": "push", "since": f"{FIRST}T09:00:00+05:30"}
-    at = "2026-01-10T05:00:00+05:30"
-    told = json.dumps({**row, "until": at, "changed": at})
-    place.deliver("consents", LAST, [told], suffix="-2", name="part-0001.jsonl.gz")
+    number = len(list((place.root / "landing" / "consents").glob(f"{LAST}*"))) + 1
+    place.deliver("consents", LAST, [json.dumps(told)], suffix=f"-{number}", name="part-0001.jsonl.gz")
     land(settings, "consents", LAST, progress=Progress())
 
 
@@ -153,8 +165,8 @@ def test_what_is_stopped_is_cancelled_until_it_is_resumed(spark: SparkSession, s
     sent = rows(settings, delivered(settings)["offer"].manifest)
     ledger.stop("offer", "wrong cashback")
     with opened(settings, "stop", NIGHT, NIGHT, None, Progress()) as night:
-        assert unexpired(night, IN_TIME) == {NIGHT: ["offer"]}
-        assert unexpired(night, TOO_LATE) == {}
+        assert out(night, IN_TIME) == {NIGHT: ["offer"]}
+        assert out(night, TOO_LATE) == {}
     stopped = delivered(settings)["offer"].manifest
     assert (stopped["state"], stopped["reason"]) == ("ready", "stopped: wrong cashback")
     assert rows(settings, stopped) == dict.fromkeys(sent, "cancel")
@@ -186,6 +198,89 @@ def test_who_withdraws_between_two_nights_is_listed_and_cancelled(settings: Sett
     # Once more is the same list, and nothing is cancelled twice.
     again, cancelled = export_revocations(settings, now=IN_TIME, progress=Progress())
     assert (again, [each.changes for each in cancelled]) == (told, [0])
+
+
+def test_who_withdraws_after_the_send_date_is_cancelled_while_the_message_holds(settings: Settings) -> None:
+    """It may still be sent on the eleventh, so a withdrawal of that morning counts."""
+    sent = rows(settings, delivered(settings)["offer"].manifest)
+    gone = max(sent)
+    withdraw(settings, gone, at="2026-01-11T05:00:00+05:30")
+    _, [cancelled] = export_revocations(settings, now=datetime(2026, 1, 11, 2, tzinfo=UTC), progress=Progress())
+    assert rows(settings, cancelled.manifest) == {**sent, gone: "cancel"}
+    funnel = cancelled.manifest["funnel"]
+    assert (funnel["selected"], funnel["no_consent"], funnel["eligible"]) == (1, 2, 4)
+
+
+def test_between_two_nights_nobody_is_told_of_who_was_not(spark: SparkSession, settings: Settings) -> None:
+    """Neither who consents again, nor whom a correction selects that nobody has delivered yet."""
+    withdraw(settings, "anna")
+    withdraw(settings, "ben")
+    sent = rows(settings, delivered(settings)["offer"].manifest)
+    assert "dora" not in sent or len(sent) == 1
+    consent(settings, {"customer": "anna", "changed": "2026-01-10T06:00:00+05:30"})
+    consent(settings, {"customer": "ben", "changed": "2026-01-10T06:00:00+05:30"})
+    told, cancelled = export_revocations(settings, now=IN_TIME, progress=Progress())
+    assert told is not None
+    assert [each.changes for each in cancelled] == [0] * len(cancelled)
+    assert rows(settings, delivered(settings)["offer"].manifest).keys() > sent.keys()
+
+
+def test_who_is_deleted_between_two_nights_is_cancelled(spark: SparkSession, settings: Settings) -> None:
+    sent = rows(settings, delivered(settings)["offer"].manifest)
+    gone = max(sent)
+    place = Place(Path(settings.landing).parent)
+    row = {"customer": gone, "registered": f"{FIRST}T09:00:00+05:30", "language": None}
+    told = {**row, "changed": AFTER, "gone": True}
+    place.deliver("customers", LAST, [json.dumps(told)], suffix="-2", name="part-0001.jsonl.gz")
+    land(settings, "customers", LAST, progress=Progress())
+    again = delivered(settings)["offer"].manifest
+    assert rows(settings, again) == {**sent, gone: "cancel"}
+    assert again["funnel"]["suppressed"] == 1
+    assert ("offer", "2", "cancel", "suppressed") in receipts(spark, settings)
+
+
+def test_a_message_is_out_for_as_long_as_it_was_told_to_be(settings: Settings) -> None:
+    """Its days may be other ones by now: two when it was told, then one, then nine."""
+    sent = rows(settings, delivered(settings)["offer"].manifest)
+    triggers = Path(settings.landing).parent / "conf" / "triggers" / "mine.toml"
+    told = triggers.read_text()
+    triggers.write_text(told.replace("valid_days = 2", "valid_days = 9"))
+    longer = Place(Path(settings.landing).parent).settings()
+    assert stop(longer, "offer", "wrong cashback", now=TOO_LATE, progress=Progress()) == []
+    triggers.write_text(told.replace("valid_days = 2", "valid_days = 1"))
+    shorter = Place(Path(settings.landing).parent).settings()
+    late = datetime(2026, 1, 11, 2, tzinfo=UTC)
+    [cancelled] = stop(shorter, "offer", "wrong cashback", now=late, progress=Progress())
+    assert rows(shorter, cancelled.manifest) == dict.fromkeys(sent, "cancel")
+
+
+def test_a_stop_while_the_list_is_written_is_heeded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*given: Any) -> Any:
+        Ledger.open(settings.ledger_url).stop("offer", "wrong cashback")
+        return write_generation(*given)
+
+    monkeypatch.setattr(list_manifest, "write_generation", stopped)
+    assert delivered(settings).keys() == {"expiring"}
+    assert not list(folder(settings).glob("*"))
+
+
+def test_a_lost_list_goes_on_from_the_generation_that_was_told(spark: SparkSession, settings: Settings) -> None:
+    ledger = Ledger.open(settings.ledger_url)
+    sent = rows(settings, delivered(settings)["offer"].manifest)
+    ledger.stop("offer", "wrong cashback")
+    delivered(settings)
+    shutil.rmtree(Path(settings.lake.root) / "exports")
+    ledger.resume(None)
+    again = delivered(settings)["offer"].manifest
+    assert (again["generation"], again["replaces"], rows(settings, again)) == (3, 2, sent)
+    assert [row[1:3] for row in receipts(spark, settings)] == [
+        ("1", "send"),
+        ("1", "send"),
+        ("2", "cancel"),
+        ("2", "cancel"),
+        ("3", "send"),
+        ("3", "send"),
+    ]
 
 
 def test_a_stop_cancels_what_is_out_while_it_may_still_be_sent(settings: Settings) -> None:
@@ -228,24 +323,44 @@ def test_killed_anywhere_and_repeated_nothing_is_lost_and_nothing_doubled(
 ) -> None:
     real, left = getattr(owner, step), [calls]
 
-    def interrupted(*given: object, **named: object) -> object:
+    def perhaps(*given: object, **named: object) -> object:
         left[0] -= 1
         if not left[0]:
             raise KeyboardInterrupt
         return real(*given, **named)
 
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-        killed.setattr(owner, step, interrupted)
+        killed.setattr(owner, step, perhaps)
         delivered(settings)
     assert not Ledger.open(settings.ledger_url).days("ops.exports")
     with opened(settings, "run", NIGHT, NIGHT, "export", Progress()) as night:
         # What a stop would have to cancel, receipts or none: offer is the last of the lists.
-        assert unexpired(night, IN_TIME) == ({NIGHT: ["offer"]} if step == "_receive" else {})
+        assert out(night, IN_TIME) == ({NIGHT: ["offer"]} if step == "_receive" else {})
     told = delivered(settings)
     assert {name: each.manifest["generation"] for name, each in told.items()} == {"expiring": 1, "offer": 1}
     assert list(rows(settings, told["offer"].manifest).values()) == ["send", "send"]
     assert receipts(spark, settings) == [("offer", "1", "send", None)] * 2
     assert not list(folder(settings).parent.parent.rglob(".*"))
+
+
+def test_killed_before_its_receipts_and_changed_since_has_the_receipts_of_both(
+    spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(night_messages, "_receive", interrupted)
+        delivered(settings)
+    sent = rows(settings, read_manifest(folder(settings)) or {})
+    withdraw(settings, max(sent))
+    delivered(settings)
+    assert receipts(spark, settings) == [
+        ("offer", "1", "send", None),
+        ("offer", "1", "send", None),
+        ("offer", "2", "cancel", "no_consent"),
+    ]
+
+
+def interrupted(*_given: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_trigger_that_is_not_there_is_named(settings: Settings) -> None:
@@ -319,6 +434,10 @@ def test_a_rule_that_could_not_be_answered_says_so_and_takes_nothing_back(settin
         told = told.withColumn("why", F.coalesce("why", F.lit(why)))
         night.publish(night.audited("mart.trigger_status", told, [NIGHT]), {})
     assert delivered(settings)["offer"].manifest == sent
+    # But who has withdrawn is not sent to, whatever the rule says.
+    gone = max(rows(settings, sent))
+    withdraw(settings, gone)
+    assert rows(settings, delivered(settings)["offer"].manifest) == {**rows(settings, sent), gone: "cancel"}
     shutil.rmtree(folder(settings))
     failed = delivered(settings)["offer"].manifest
     assert (failed["state"], failed["reason"], failed["files"]) == ("failed", why, [])

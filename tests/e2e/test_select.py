@@ -21,7 +21,7 @@ from jobs.progress import Progress
 from jobs.rules.book import compile_book
 from jobs.runner import backfill, run_night
 from tests.conftest import Place
-from tests.e2e.acting_lake import FIRST, LAST, ONE_DAY, days, lake_of
+from tests.e2e.acting_lake import FIRST, LAST, ONE_DAY, days, lake_of, morning_after
 from tests.jobs.rows import cells
 
 
@@ -66,7 +66,7 @@ def test_the_first_real_night_is_not_empty_and_the_next_one_knows_of_it(
     said: list[str] = []
     progress = Progress()
     progress.note = said.append  # type: ignore[method-assign]
-    run_night(settings, first, even_expired=True, progress=progress)
+    run_night(settings, first, now=morning_after(first), progress=progress)
     # Two plans end three days later, and one is expected.
     assert ends(spark, settings, first, "expiring") == {"ben": ("size_guard", None), "cleo": ("size_guard", None)}
     assert any(f"expiring {first} is held back: 2 are eligible, and at most 1 are expected" in line for line in said)
@@ -75,15 +75,15 @@ def test_the_first_real_night_is_not_empty_and_the_next_one_knows_of_it(
     assert found["cleo"] == ("no_consent", None)
     assert sorted(step for step, _ in found.values()) == ["no_consent", "over_budget", "selected", "selected"]
     written = {who for who, (step, _) in found.items() if step == "selected"}
-    run_night(settings, second, even_expired=True, progress=Progress())
+    run_night(settings, second, now=morning_after(second), progress=Progress())
     told = ends(spark, settings, second)
     assert {who for who, (step, _) in told.items() if step == "cooling_down"} == written
     [rest] = {"anna", "ben", "dora"} - written
     assert told[rest] == ("selected", "push")
     # The same night twice is the same night, though its own contacts are remembered by now.
     before = digests(settings, first, second)
-    run_night(settings, second, even_expired=True, progress=Progress())
-    run_night(settings, first, even_expired=True, progress=Progress())
+    run_night(settings, second, now=morning_after(second), progress=Progress())
+    run_night(settings, first, now=morning_after(first), progress=Progress())
     assert digests(settings, first, second) == before
 
 
@@ -110,7 +110,7 @@ def test_a_live_range_is_its_nights_one_by_one(spark: SparkSession, tmp_path: Pa
     ranged, stepped = lake_of(tmp_path / "ranged"), lake_of(tmp_path / "stepped")
     backfill(ranged, FIRST, LAST, reason="first load", step_from=FIRST, contacts="live", progress=Progress())
     for night in days():
-        run_night(stepped, night, even_expired=True, progress=Progress())
+        run_night(stepped, night, now=morning_after(night), progress=Progress())
     assert {"size_guard", "cooling_down"} <= {
         step
         for night in days()

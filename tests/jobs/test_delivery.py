@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from jobs import acting, delivery
 from jobs.frames import local_frame
@@ -25,6 +26,7 @@ MESSAGES = Table(
     keep="1 day",
     columns=TRIGGER_LIST_V1,
 )
+NOW = "timestamp'2026-02-01 06:00:00'"
 SENT = {"action": "send", "trigger": "offer", "channel": "push", "message_class": "promotional", "evidence": "old"}
 
 
@@ -119,6 +121,12 @@ def receipts(spark: SparkSession, *rows: Mapping[str, Any]) -> DataFrame:
     return table_frame(spark, EXPORTS, rows, {"trigger": "offer", "list": delivery.LIST, "action": "send"})
 
 
+def decision(spark: SparkSession, *rows: tuple[str, str, str | None], trigger: str = "offer") -> DataFrame:
+    told = local_frame(spark, rows, "trigger_id string, action string, reason string")
+    times = "timestamp'2026-02-03 00:00:00' as expires_at", f"{NOW} as send_not_before"
+    return told.selectExpr("*", f"'{trigger}' as trigger", f"date'{NIGHT}' as as_of_date", *times)
+
+
 def test_a_receipt_is_written_where_something_else_is_told_than_before(spark: SparkSession) -> None:
     known = receipts(
         spark,
@@ -129,19 +137,17 @@ def test_a_receipt_is_written_where_something_else_is_told_than_before(spark: Sp
         {"trigger_id": "still not", "generation": "1", "action": "withheld", "reason": "no_consent"},
     )
     rows = [
-        ("same", "send", None, "offer"),
-        ("cancelled", "cancel", "no_consent", "offer"),
-        ("resumed", "send", None, "offer"),
-        ("still not", "withheld", "stopped", "offer"),
-        ("new", "send", None, "offer"),
-        # Its list was not published, so nothing of it is known.
-        ("other", "send", None, "halted"),
+        ("same", "send", None),
+        ("cancelled", "cancel", "no_consent"),
+        ("resumed", "send", None),
+        ("still not", "withheld", "stopped"),
+        ("new", "send", None),
     ]
-    told = local_frame(spark, rows, "trigger_id string, action string, reason string, trigger string").selectExpr(
-        "*", f"date'{NIGHT}' as as_of_date", "timestamp'2026-02-03 00:00:00' as expires_at"
-    )
+    # The list of the other was not published, so nothing of it is known.
+    told = decision(spark, *rows).unionByName(decision(spark, ("other", "send", None), trigger="halted"))
     generations = local_frame(spark, [("offer", 3)], "trigger string, generation bigint")
-    made = delivery.receipts(told, generations, known)
+    none = lay(spark)
+    made = delivery.receipts(told, generations, known, none, at=NOW)
     new = [row for row in cells(made, "trigger_id", "generation", "action", "reason") if row[1] == "3"]
     assert sorted(new) == [
         ("cancelled", "3", "cancel", "no_consent"),
@@ -150,16 +156,62 @@ def test_a_receipt_is_written_where_something_else_is_told_than_before(spark: Sp
     ]
     assert made.count() == known.count() + 3
     # Twice is once.
-    again = delivery.receipts(told, generations, made)
+    again = delivery.receipts(told, generations, made, none, at=NOW)
     assert sorted(cells(again)) == sorted(cells(made))
 
 
-def test_what_counts_as_a_contact_is_what_was_sent(spark: SparkSession) -> None:
+def lay(spark: SparkSession, *rows: Mapping[str, Any]) -> DataFrame:
+    """The rows of a list as they were before, of its second generation."""
+    return before(spark, *rows).selectExpr("*", "2L as generation")
+
+
+def test_what_a_killed_run_has_told_gets_its_receipt_before_what_is_told_now(spark: SparkSession) -> None:
+    was = lay(
+        spark,
+        {"trigger_id": "sent, and still is"},
+        {"trigger_id": "sent, and cancelled now"},
+        # Cancelled by a run that was killed: it was sent by the one before it, which was killed as well.
+        {"trigger_id": "cancelled", "action": "cancel"},
+        {"trigger_id": "noted"},
+    )
+    known = receipts(spark, {"trigger_id": "noted", "generation": "1"})
+    rows = [
+        ("sent, and still is", "send", None),
+        ("sent, and cancelled now", "cancel", "no_consent"),
+        ("cancelled", "cancel", "not_selected"),
+        ("noted", "send", None),
+    ]
+    told = decision(spark, *rows)
+    generations = local_frame(spark, [("offer", 3)], "trigger string, generation bigint")
+    made = delivery.receipts(told, generations, known, was, at=NOW)
+    assert sorted(cells(made, "trigger_id", "generation", "action", "reason")) == [
+        ("cancelled", "1", "send", None),
+        ("cancelled", "3", "cancel", "not_selected"),
+        ("noted", "1", "send", None),
+        ("sent, and cancelled now", "2", "send", None),
+        ("sent, and cancelled now", "3", "cancel", "no_consent"),
+        ("sent, and still is", "2", "send", None),
+    ]
+    again = delivery.receipts(told, generations, made, was, at=NOW)
+    assert sorted(cells(again)) == sorted(cells(made))
+
+
+def test_a_cancel_says_whether_it_came_in_time(spark: SparkSession) -> None:
+    told = decision(spark, ("early", "cancel", "stopped"), ("late", "cancel", "stopped"), ("sent", "send", None))
+    told = told.withColumn("send_not_before", F.expr(f"{NOW} + if(trigger_id = 'early', 1, 0) * interval 1 second"))
+    generations = local_frame(spark, [("offer", 2)], "trigger string, generation bigint")
+    made = delivery.receipts(told, generations, receipts(spark), lay(spark), at=NOW)
+    assert sorted(cells(made, "trigger_id", "in_time")) == [("early", "true"), ("late", "false"), ("sent", None)]
+
+
+def test_what_counts_as_a_contact_is_what_may_have_been_sent(spark: SparkSession) -> None:
     live, replay = {"mode": "live"}, {"mode": "replay"}
     rows = [
         {"trigger_id": "live, no receipt", **live},
         {"trigger_id": "sent", **live},
-        {"trigger_id": "cancelled", **live},
+        {"trigger_id": "cancelled in time", **live},
+        {"trigger_id": "cancelled too late", **live},
+        {"trigger_id": "cancelled in time and sent after all", **live},
         {"trigger_id": "withheld", **live},
         {"trigger_id": "replay, no receipt", **replay},
         {"trigger_id": "replay, sent", **replay},
@@ -169,17 +221,26 @@ def test_what_counts_as_a_contact_is_what_was_sent(spark: SparkSession) -> None:
         {"trigger_id": "held out, live", "is_withheld": "true", "trigger": "other", **live},
     ]
     history = table_frame(spark, CONTACT_HISTORY, rows, {"trigger": "offer", "is_withheld": "false"})
+    cancelled = {"action": "cancel", "reason": "stopped"}
     told = receipts(
         spark,
         {"trigger_id": "sent", "generation": "1"},
-        {"trigger_id": "cancelled", "generation": "1"},
-        {"trigger_id": "cancelled", "generation": "2", "action": "cancel", "reason": "stopped"},
+        {"trigger_id": "cancelled in time", "generation": "1"},
+        {"trigger_id": "cancelled in time", "generation": "2", "in_time": "true", **cancelled},
+        {"trigger_id": "cancelled too late", "generation": "1"},
+        {"trigger_id": "cancelled too late", "generation": "2", "in_time": "false", **cancelled},
+        {"trigger_id": "cancelled in time and sent after all", "generation": "1"},
+        {"trigger_id": "cancelled in time and sent after all", "generation": "2", "in_time": "true", **cancelled},
+        {"trigger_id": "cancelled in time and sent after all", "generation": "3"},
         {"trigger_id": "withheld", "generation": "1", "action": "withheld", "reason": "no_consent"},
         {"trigger_id": "replay, sent", "generation": "1"},
     )
     assert {row[0] for row in cells(acting.that_count(history, told), "trigger_id")} == {
         "live, no receipt",
         "sent",
+        # May have been sent before.
+        "cancelled too late",
+        "cancelled in time and sent after all",
         "replay, sent",
         "held out, delivered",
         "held out, live",
@@ -201,19 +262,24 @@ def test_who_was_assigned_are_the_winners_of_triggers_that_went_out(spark: Spark
         # Stopped before anything of it was told, so that nobody was treated.
         {"trigger_id": "stopped", "trigger": "stopped"},
         {"trigger_id": "stopped, held out", "trigger": "stopped", "step": "held_out"},
+        {"trigger_id": "in time", "trigger": "stopped in time"},
         {"trigger_id": "replay", "trigger": "replay"},
         {"trigger_id": "replay, sent", "trigger": "replay, sent"},
     ]
     selections = table_frame(spark, SELECTIONS, rows, {"step": "selected", "customer_id": "anna"})
-    modes = [{"trigger": name, "trigger_id": name, "mode": "live"} for name in ("live", "sent", "stopped")]
+    lived = ("live", "sent", "stopped", "stopped in time")
+    modes = [{"trigger": name, "trigger_id": name, "mode": "live"} for name in lived]
     modes += [{"trigger": name, "trigger_id": name, "mode": "replay"} for name in ("replay", "replay, sent")]
     contacts = table_frame(spark, CONTACT_HISTORY, modes)
+    cancelled = {"action": "cancel", "reason": "stopped"}
     told = receipts(
         spark,
         {"trigger": "sent", "trigger_id": "sent", "generation": "1"},
-        {"trigger": "sent", "trigger_id": "sent", "generation": "2", "action": "cancel", "reason": "stopped"},
+        {"trigger": "sent", "trigger_id": "sent", "generation": "2", **cancelled},
         {"trigger": "sent", "trigger_id": "no consent any more", "action": "withheld", "generation": "1"},
         {"trigger": "stopped", "trigger_id": "stopped", "action": "withheld", "generation": "1"},
+        {"trigger": "stopped in time", "trigger_id": "in time", "generation": "1"},
+        {"trigger": "stopped in time", "trigger_id": "in time", "generation": "2", "in_time": "true", **cancelled},
         {"trigger": "replay, sent", "trigger_id": "replay, sent", "generation": "1"},
     )
     assert set(cells(acting.assigned(selections, contacts, told), "trigger_id", "is_held_out")) == {
@@ -224,4 +290,12 @@ def test_who_was_assigned_are_the_winners_of_triggers_that_went_out(spark: Spark
         ("replay, sent", "false"),
     }
     without = {row[0] for row in cells(acting.assigned(selections, contacts, None), "trigger_id")}
-    assert without == {"live", "live, held out", "sent", "no consent any more", "stopped", "stopped, held out"}
+    assert without == {
+        "live",
+        "live, held out",
+        "sent",
+        "no consent any more",
+        "stopped",
+        "stopped, held out",
+        "in time",
+    }

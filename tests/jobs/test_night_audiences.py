@@ -15,8 +15,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from conf import Settings
-from jobs import night_audiences
+from jobs import list_manifest, night_audiences
 from jobs.ledger import Ledger
+from jobs.list_files import write_generation
 from jobs.pipeline import table_of
 from jobs.progress import Progress
 from jobs.runner import Night, opened
@@ -89,9 +90,17 @@ def select(night: Night, day: date, *who: str, state: str = "ok", mode: str = "l
     publish(night, "mart.trigger_status", day, [{"trigger": "social", "state": state}])
 
 
-def export(night: Night, day: date, now: datetime | None = None) -> dict[str, Any] | None:
-    found = night_audiences.export(night, day, now or in_time(day))
+def export(night: Night, day: date, now: datetime | None = None, *, only_remove: bool = False) -> dict[str, Any] | None:
+    found = night_audiences.export(night, day, now or in_time(day), only_remove=only_remove)
     return found[0] if found else None
+
+
+def withdraw(night: Night, who: str, at: datetime) -> None:
+    """The newest version of the consent, beside those that the lake has."""
+    given = {"purpose": "promotional", "channel": "paid_social", "valid_from": "2026-01-01 00:00"}
+    until = {"valid_to": f"{at:%Y-%m-%d %H:%M}", "updated_at": f"{at:%Y-%m-%d %H:%M}"}
+    rows = [{"customer_id": each, **given} for each in ("anna", "ben")]
+    publish(night, "core.consents", FIRST, [*rows, {"customer_id": who, **given, **until}])
 
 
 def in_time(day: date) -> datetime:
@@ -157,6 +166,72 @@ def test_a_failed_rule_takes_nobody_out_and_a_stop_all(night: Night) -> None:
     told = export(night, second)
     assert told is not None
     assert (changes(night, told), told["reason"]) == ({("hash of anna", "remove")}, "stopped: wrong picture")
+
+
+def test_who_withdraws_is_taken_out_though_the_rule_failed(night: Night) -> None:
+    second = FIRST + timedelta(days=1)
+    select(night, FIRST, "anna", "ben")
+    export(night, FIRST)
+    select(night, second, state="failed")
+    withdraw(night, "ben", in_time(FIRST))
+    told = export(night, second)
+    assert told is not None
+    assert (told["state"], changes(night, told), told["members"]) == ("failed", {("hash of ben", "remove")}, 1)
+
+
+def test_a_night_whose_rule_fails_when_it_is_corrected_keeps_what_it_told(night: Night) -> None:
+    second = FIRST + timedelta(days=1)
+    select(night, FIRST, "anna")
+    export(night, FIRST)
+    select(night, second, "ben")
+    before = export(night, second)
+    assert before is not None
+    select(night, second, state="failed")
+    told = export(night, second)
+    assert told is not None
+    assert (told["state"], told["actions"], told["members"]) == ("failed", before["actions"], 2)
+    assert changes(night, told) == {("hash of ben", "add")}
+
+
+def test_after_its_send_date_and_between_nights_people_are_only_taken_out(night: Night) -> None:
+    second = FIRST + timedelta(days=1)
+    past = in_time(second) + timedelta(days=1)
+    select(night, FIRST, "anna", "ben")
+    told = export(night, FIRST)
+    # Nothing has changed, so nothing is told anew.
+    assert export(night, FIRST, only_remove=True) == told
+    withdraw(night, "ben", past - timedelta(hours=1))
+    select(night, second, "anna", "ben", "cleo")
+    told = export(night, second, past)
+    assert told is not None
+    assert (changes(night, told), told["reason"]) == ({("hash of ben", "remove")}, night_audiences.ONLY_LESS)
+    assert members(night, second) == ["hash of anna"]
+    Ledger.open(night.settings.ledger_url).stop("social", "wrong picture")
+    told = export(night, second, past)
+    assert told is not None
+    assert changes(night, told) == {("hash of ben", "remove"), ("hash of anna", "remove")}
+
+
+def test_nobody_is_added_between_nights(night: Night) -> None:
+    select(night, FIRST, "anna")
+    export(night, FIRST)
+    # As a correction would have it that is not delivered yet.
+    select(night, FIRST, "anna", "ben")
+    told = export(night, FIRST, only_remove=True)
+    assert told is not None
+    assert (changes(night, told), told["members"]) == ({("hash of anna", "add")}, 1)
+
+
+def test_a_stop_while_the_audience_is_written_is_heeded(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    select(night, FIRST, "anna")
+
+    def stopped(*given: Any) -> Any:
+        Ledger.open(night.settings.ledger_url).stop("social", "wrong picture")
+        return write_generation(*given)
+
+    monkeypatch.setattr(list_manifest, "write_generation", stopped)
+    assert export(night, FIRST) is None
+    assert not list(folder(night, FIRST).glob("*"))
 
 
 def test_a_night_that_is_corrected_undoes_what_it_told(night: Night) -> None:
