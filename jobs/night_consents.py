@@ -18,16 +18,18 @@ ONE_DAY = timedelta(days=1)
 
 def newest_customers(night: Night, asked: DataFrame) -> DataFrame:
     """One row is one customer of `asked`, as they are known now: language, phone, email, is_deleted."""
+    asked = asked.select("customer_id").distinct()
     told = versions(night.lake, "customers", [_last_night(night, "customers")])
     facts = "struct(language, phone, email, coalesce(is_deleted, false) as is_deleted)"
-    of_them = told.join(asked.select("customer_id"), "customer_id", "left_semi").groupBy("customer_id")
+    of_them = told.join(asked, "customer_id", "left_semi").groupBy("customer_id")
     found = of_them.agg(F.expr(f"max_by({facts}, struct(updated_at, row_hash)) as newest"))
     known = found.selectExpr("customer_id", "newest.*")
     if (landed := landed_versions(night, "customers")) is None:
         return known
     # Who was deleted since the last night; all else of a registration can wait for the next.
-    gone = landed.where("is_deleted").selectExpr("customer_id", "true as is_gone").distinct()
-    return known.join(gone, "customer_id", "left").selectExpr(
+    gone = landed.where("is_deleted").join(asked, "customer_id", "left_semi")
+    gone = gone.selectExpr("customer_id", "true as is_gone").distinct()
+    return known.join(gone, "customer_id", "full").selectExpr(
         "customer_id", "language", "phone", "email", "coalesce(is_gone, is_deleted) as is_deleted"
     )
 
