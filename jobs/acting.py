@@ -43,10 +43,10 @@ def that_count(contacts: DataFrame, receipts: DataFrame | None) -> DataFrame:
     """
     if receipts is None:
         return contacts.where("mode = 'live'")
-    told = delivery.contacted(receipts).select("trigger_id", "is_contact")
+    told = delivery.contacted(receipts)
     # Where a replay was delivered after all, those held out count as those do who were sent to.
-    delivered = receipts.where("action = 'send'").selectExpr("as_of_date", "trigger", "true as is_delivered").distinct()
-    looked_up = contacts.join(told, "trigger_id", "left").join(
+    delivered = told.where("is_contact").selectExpr("as_of_date", "trigger", "true as is_delivered").distinct()
+    looked_up = contacts.join(told.select("trigger_id", "is_contact"), "trigger_id", "left").join(
         F.broadcast(delivered), ["as_of_date", "trigger"], "left"
     )
     counts = "coalesce(is_contact, mode = 'live' or (is_withheld and is_delivered), false)"

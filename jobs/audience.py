@@ -38,7 +38,7 @@ def holding(selections: DataFrame, triggers: Sequence[TriggerRule], *, day: date
 
 
 def behind(accepted: DataFrame, customers: DataFrame, hashes: DataFrame, triggers: Sequence[TriggerRule]) -> DataFrame:
-    """One row is one customer who may be behind a ref that was `accepted`, in the columns of `holding`.
+    """One row is one customer who may be behind a ref that was `accepted`: as `holding`, and the customer_ref.
 
     Customers who share a phone are one to the destination, so each of them may be.
     """
@@ -46,7 +46,7 @@ def behind(accepted: DataFrame, customers: DataFrame, hashes: DataFrame, trigger
     tokens = hashes.selectExpr("token", "sha256 as customer_ref").distinct()
     had = customers.selectExpr("customer_id", "explode(array(phone, email)) as token")
     rows = accepted.join(tokens, "customer_ref").join(had, "token").join(F.broadcast(policies), "audience")
-    return rows.groupBy("audience", "key", "customer_id").agg(F.min("since_date").alias("since_date"))
+    return rows.select("audience", "key", "customer_id", "since_date", "customer_ref").distinct()
 
 
 def members(holding: DataFrame, customers: DataFrame, consented: DataFrame, hashes: DataFrame) -> DataFrame:
@@ -69,9 +69,11 @@ def members(holding: DataFrame, customers: DataFrame, consented: DataFrame, hash
     return _told(refs.groupBy(*OF_MEMBER).agg(F.min("since_date").alias("since_date")), AUDIENCE_SNAPSHOT_V1)
 
 
-def staying(members: DataFrame, accepted: DataFrame) -> DataFrame:
-    """Those of `accepted` who are among the `members`: of an audience that nobody is added to."""
-    return accepted.join(members, OF_MEMBER, "left_semi").select(*members.columns)
+def staying(behind: DataFrame, customers: DataFrame, consented: DataFrame) -> DataFrame:
+    """One row is one customer_ref that stays in an audience that nobody is added to: someone behind it may."""
+    known = customers.where("not coalesce(is_deleted, false)").select("customer_id")
+    may = behind.join(consented, ["customer_id", "key"], "left_semi").join(known, "customer_id", "left_semi")
+    return _told(may.groupBy(*OF_MEMBER).agg(F.min("since_date").alias("since_date")), AUDIENCE_SNAPSHOT_V1)
 
 
 def changes(members: DataFrame, accepted: DataFrame | None) -> DataFrame:

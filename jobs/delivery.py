@@ -13,31 +13,63 @@ from pyspark.sql import functions as F
 
 from expectations.figures import literal
 from jobs.frames import select_contract
+from schemas.columns import PURPOSES
 from schemas.lists import TRIGGER_LIST_V1
 from schemas.ops import EXPORTS
 
 LIST = "trigger_list_v1"
+PROMOTIONAL, _ = PURPOSES
 NAMES = tuple(column.name for column in TRIGGER_LIST_V1)
 ROW = ", ".join(f"{column.name} {column.type}" for column in TRIGGER_LIST_V1)
 
 
-def allowed(messages: DataFrame, consented: DataFrame, gone: DataFrame, blocked: Mapping[str, str]) -> DataFrame:
+def standing(messages: DataFrame, before: DataFrame) -> DataFrame:
+    """The messages of a night, each as it was told where it is out: over that channel it may be on its way."""
+    out = before.where("action = 'send'").join(messages.select("trigger_id"), "trigger_id", "left_semi")
+    return messages.join(out.select("trigger_id"), "trigger_id", "left_anti").unionByName(out.select(*NAMES))
+
+
+def reached(before: DataFrame, selected: DataFrame, receipts: DataFrame, *, at: str) -> DataFrame:
+    """One row is one customer (customer_id) who may have a promotional message that a correction has taken back.
+
+    `before`: the rows of all lists of the night; `selected`: the trigger_ids that it selects by now; `at`: now, as SQL.
+    """
+    unsent = contacted(receipts).where("not is_contact").select("trigger_id")
+    taken_back = before.join(selected.select("trigger_id"), "trigger_id", "left_anti")
+    may_be_sent = taken_back.where(f"message_class = '{PROMOTIONAL}' and send_not_before <= {at}")
+    return may_be_sent.join(unsent, "trigger_id", "left_anti").select("customer_id").distinct()
+
+
+def allowed(
+    messages: DataFrame,
+    consented: DataFrame,
+    gone: DataFrame,
+    blocked: Mapping[str, str],
+    reached: DataFrame,
+    *,
+    at: str | None,
+) -> DataFrame:
     """The messages of a night with `reason`: why one may not go out now, null for the others.
 
     `consented`: what customers consent to now, as jobs.consent gives it; `gone`: those who were deleted (customer_id).
-    `blocked`: trigger → reason why nothing of it goes out.
+    `blocked`: trigger → reason why nothing of it goes out. `reached`: who has had the promotional message that they
+    may have of the night. `at`: now, as SQL, for what has expired; None where that does not matter.
     """
     arms = " ".join(f"when {literal(trigger)} then {literal(reason)}" for trigger, reason in sorted(blocked.items()))
     is_blocked = f"case trigger {arms} end" if arms else "cast(null as string)"
     looked_up = messages.join(consented.select("customer_id", "consented"), "customer_id", "left").join(
         gone.selectExpr("customer_id", "true as is_gone"), "customer_id", "left"
     )
+    looked_up = looked_up.join(reached.selectExpr("customer_id", "true as is_reached"), "customer_id", "left")
+    is_expired = f"expires_at <= {at}" if at else "false"
     has_consent = (
         "array_contains(coalesce(consented, cast(array() as array<string>)), concat(message_class, '/', channel))"
     )
     return looked_up.selectExpr(
         *NAMES,
-        f"coalesce({is_blocked}, if(is_gone, 'suppressed', null), if({has_consent}, null, 'no_consent')) as reason",
+        f"coalesce({is_blocked}, if(is_gone, 'suppressed', null), if({is_expired}, 'expired', null), "
+        f"if({has_consent}, null, 'no_consent'), "
+        f"if(is_reached and message_class = '{PROMOTIONAL}', 'capped', null)) as reason",
     )
 
 
@@ -65,18 +97,17 @@ def decided(allowed: DataFrame, before: DataFrame, lost: Mapping[str, str]) -> D
     ).selectExpr(*("told as action" if name == "action" else name for name in NAMES), "reason", "is_change")
 
 
-def receipts(decided: DataFrame, generations: DataFrame, known: DataFrame, before: DataFrame, *, at: str) -> DataFrame:
+def receipts(decided: DataFrame, generations: DataFrame, known: DataFrame, before: DataFrame) -> DataFrame:
     """The receipts of one night: those known, and one for each message of which the lists tell something else now.
 
-    `generations`: trigger → the generation of its list as it stands, of the triggers that were delivered. `before`:
-    the rows of the lists as they were, each with its `generation`; of a run that was killed there may be no receipts
-    of them yet. `at`: now, as SQL.
+    `generations`: trigger → the generation of its list as it stands and `told_at`, since when it does; of the triggers
+    that were delivered. `before`: the rows of the lists as they were, each with its `generation`; of a run that was
+    killed there may be no receipts of them yet.
     """
     known = select_contract(known, EXPORTS).unionByName(_missed(before, known))
-    newest = known.groupBy("trigger_id").agg(F.expr("max_by(action, generation) as known_action"))
-    told = decided.join(F.broadcast(generations), "trigger").join(newest, "trigger_id", "left")
+    told = decided.join(F.broadcast(generations), "trigger").join(_newest(known), "trigger_id", "left")
     new = told.where("coalesce(known_action <> action, true)")
-    return known.unionByName(_receipts(new, f"if(action = 'cancel', send_not_before > {at}, null)"))
+    return known.unionByName(_receipts(new, "if(action = 'cancel', send_not_before > told_at, null)"))
 
 
 def contacted(receipts: DataFrame) -> DataFrame:
@@ -92,10 +123,21 @@ def contacted(receipts: DataFrame) -> DataFrame:
 
 
 def _missed(before: DataFrame, known: DataFrame) -> DataFrame:
-    """The first receipts of what the lists have told and nobody has noted; who is cancelled was sent to before that."""
-    rows = before.join(known.where("action = 'send'").select("trigger_id"), "trigger_id", "left_anti")
-    rows = rows.withColumn("generation", F.expr("if(action = 'send', generation, generation - 1)"))
+    """Receipts of what the lists have told to send and nobody has noted; who is cancelled was sent to before that."""
+    looked_up = before.join(_newest(known), "trigger_id", "left")
+    rows = looked_up.where(
+        "if(action = 'send', coalesce(known_action <> 'send' and generation > known_generation, true), "
+        "not coalesce(was_told, false))"
+    ).withColumn("generation", F.expr("if(action = 'send', generation, generation - 1)"))
     return _receipts(rows.selectExpr("*", "cast(null as string) as reason").withColumn("action", F.lit("send")), "null")
+
+
+def _newest(receipts: DataFrame) -> DataFrame:
+    return receipts.groupBy("trigger_id").agg(
+        F.expr("max_by(action, generation) as known_action"),
+        F.max("generation").alias("known_generation"),
+        F.expr("bool_or(action = 'send') as was_told"),
+    )
 
 
 def _receipts(rows: DataFrame, in_time: str) -> DataFrame:

@@ -27,6 +27,7 @@ from schemas.table import Column
 MANIFEST = "manifest.json"
 KEPT_GENERATIONS = 2
 ROWS_OF_A_FILE = 1_000_000
+DAMAGED = "Restore its folder from a backup; or move it away and deliver its night again, and nobody is told twice."
 ARROW_TYPES = {
     "string": pa.string(),
     "int": pa.int32(),
@@ -111,9 +112,22 @@ def publish(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a list of one date; None where none was published yet."""
+    """The manifest of a list of one date; None where none was published yet. Raises Failed where it is damaged."""
     path = folder / MANIFEST
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except ValueError:
+        raise Failed(f"{path} is no manifest. {DAMAGED}") from None
+
+
+def intact(folder: Path, manifest: Mapping[str, Any], form: str, key: str = "files") -> list[Path]:
+    """The files of one format that a manifest names; raises Failed where one is gone or was cut short."""
+    named = [file for file in manifest.get(key, ()) if file["format"] == form]
+    for file in named:
+        path = folder / file["name"]
+        if not path.exists() or path.stat().st_size != file["bytes"]:
+            raise Failed(f"{path} is not the file that its manifest names. {DAMAGED}")
+    return [folder / file["name"] for file in named]
 
 
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +20,7 @@ from jobs.list_files import (
 from schemas.table import Column
 
 FORMAT = "clm-list-1"
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 # The content that a manifest lists as "files"; others stand beside it by their own names.
 ROWS = "part"
 # ready: files are there; empty: it was looked and nobody is told anything; of the others there are no files, and
@@ -48,11 +50,17 @@ class ListOfNight:
 
 @dataclass(frozen=True)
 class Stamp:
-    """When, by which run and by which configuration a list is made."""
+    """By which run and by which configuration a list is made, when consents were looked at, and when that began."""
 
     now: datetime
     run_id: str
     conf_digest: str
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def at_present(self) -> datetime:
+        """What `now` has become since."""
+        return self.now + timedelta(seconds=time.monotonic() - self.began)
 
 
 def bring_up_to_date(
@@ -81,7 +89,6 @@ def bring_up_to_date(
         replaces = before["replaces"]
     else:
         generation, replaces = former + 1, former or None
-    at = stamp.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = {
         "format": FORMAT,
         "list": told.name,
@@ -97,8 +104,8 @@ def bring_up_to_date(
         **told.more,
         **told_files,
         "columns": [{"name": column.name, "type": column.type} for column in told.columns],
-        "consent_checked_at": at,
-        "created_at": at,
+        "consent_checked_at": stamp.now.astimezone(UTC).strftime(TIME),
+        "created_at": stamp.at_present.astimezone(UTC).strftime(TIME),
         "run_id": stamp.run_id,
         "conf_digest": stamp.conf_digest,
     }

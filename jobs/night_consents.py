@@ -18,25 +18,16 @@ ONE_DAY = timedelta(days=1)
 
 def newest_customers(night: Night, asked: DataFrame) -> DataFrame:
     """One row is one customer of `asked`, as they are known now: language, phone, email, is_deleted."""
-    asked = asked.select("customer_id").distinct()
-    told = versions(night.lake, "customers", [_last_night(night, "customers")])
+    told = _known(night, "customers")
     facts = "struct(language, phone, email, coalesce(is_deleted, false) as is_deleted)"
-    of_them = told.join(asked, "customer_id", "left_semi").groupBy("customer_id")
+    of_them = told.join(asked.select("customer_id"), "customer_id", "left_semi").groupBy("customer_id")
     found = of_them.agg(F.expr(f"max_by({facts}, struct(updated_at, row_hash)) as newest"))
-    known = found.selectExpr("customer_id", "newest.*")
-    if (landed := landed_versions(night, "customers")) is None:
-        return known
-    # Who was deleted since the last night; all else of a registration can wait for the next.
-    gone = landed.where("is_deleted").join(asked, "customer_id", "left_semi")
-    gone = gone.selectExpr("customer_id", "true as is_gone").distinct()
-    return known.join(gone, "customer_id", "full").selectExpr(
-        "customer_id", "language", "phone", "email", "coalesce(is_gone, is_deleted) as is_deleted"
-    )
+    return found.selectExpr("customer_id", "newest.*")
 
 
 def customers_with(night: Night, tokens: DataFrame) -> DataFrame:
     """One row is one customer (customer_id) who has, or once had, one of the `tokens` of phones and addresses."""
-    told = versions(night.lake, "customers", [_last_night(night, "customers")])
+    told = _known(night, "customers")
     had = told.selectExpr("customer_id", "explode(array(phone, email)) as token")
     return had.join(tokens.select("token"), "token", "left_semi").select("customer_id").distinct()
 
@@ -46,11 +37,16 @@ def consented(night: Night, asked: DataFrame, day: date, now: datetime) -> DataF
 
     `now` counts, and at the earliest the end of the night `day`, so that nobody is asked before it is over.
     """
-    told = versions(night.lake, "consents", [_last_night(night, "consents")])
-    if (landed := landed_versions(night, "consents")) is not None:
-        told = told.unionByName(landed.select(*told.columns))
+    told = _known(night, "consents")
     customers = asked.select("customer_id").distinct().selectExpr("date'9999-12-31' as as_of_date", "customer_id")
     return consent.given(customers, told, at=moment(max(midnight(night, day + ONE_DAY), now)))
+
+
+def _known(night: Night, feed: str) -> DataFrame:
+    """Versions of a states feed that tell how things stand now: those of its nights, and those landed since."""
+    told = versions(night.lake, feed, [_last_night(night, feed)])
+    landed = landed_versions(night, feed)
+    return told if landed is None else told.unionByName(landed.select(*told.columns))
 
 
 def moment(at: datetime) -> str:

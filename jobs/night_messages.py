@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -21,11 +21,11 @@ from pyspark.sql import functions as F
 from conf.triggers import LONGEST
 from jobs import delivery, lists
 from jobs.delivery import LIST, NAMES, ROW
-from jobs.errors import Usage
+from jobs.errors import Failed, Usage
 from jobs.exporting import StoppedMeanwhile, batches, exports, refuse_stopped, scratch, stamp, write_sorted
 from jobs.frames import local_frame
-from jobs.list_files import FORMATS, Content, read_manifest
-from jobs.list_manifest import ROWS, ListOfNight, State, bring_up_to_date
+from jobs.list_files import FORMATS, Content, intact, read_manifest
+from jobs.list_manifest import ROWS, TIME, ListOfNight, Stamp, State, bring_up_to_date
 from jobs.night_consents import consented, midnight, moment, newest_customers
 from jobs.runner import Night
 from schemas.acting import SELECTED, SELECTIONS, STEPS, TRIGGER_STATUS
@@ -34,9 +34,13 @@ from schemas.ops import EXPORTS
 
 DECIDED = f"{ROW}, reason string, is_change boolean"
 # The steps of the funnel at which the last look at consents may still end a message.
-LAST_LOOK = ("no_consent", "suppressed")
+LAST_LOOK = ("no_consent", "suppressed", "capped")
+# How the reason of a list begins that a person has stopped.
+STOPPED = "stopped: "
 # How many messages, by action, reason and whether that is a change.
 Counts = Counter[tuple[str, str | None, bool]]
+# Night and trigger → the newest generation that has receipts.
+Generations = Mapping[tuple[date, str], int]
 
 
 @dataclass(frozen=True)
@@ -79,49 +83,63 @@ def deliver(night: Night, day: date, *, triggers: Collection[str] | None = None,
 def take_back(night: Night, now: datetime, triggers: Collection[str] | None = None) -> list[Delivered]:
     """Cancel what is out, has not expired and should not be sent any more, of all triggers or of some.
 
-    That is what was stopped, and who has withdrawn or was deleted. Nobody is told of who was not before.
+    That is what was stopped, and who has withdrawn or was deleted. Nobody is told of who was not before. Raises Failed
+    once all the others are taken back where a list is damaged.
     """
     taken: list[Delivered] = []
-    for day, lists_out in sorted(unexpired(night, now, triggers).items()):
-        taken += _bring_up_to_date(night, day, [_only_less(night, *each) for each in lists_out], now)
+    found, damaged = unexpired(night, now, triggers)
+    for day, folders in sorted(found.items()):
+        lists_out = [(folder, told) for folder in folders if (told := read_manifest(folder))]
+        wanted = [_only_less(folder, told, _stopped(night, folder.parent.name)) for folder, told in lists_out]
+        taken += _bring_up_to_date(night, day, wanted, now)
+    if damaged:
+        raise Failed("\n".join([*damaged, "What else is out was looked through."]))
     return taken
 
 
 def unexpired(
     night: Night, now: datetime, triggers: Collection[str] | None = None
-) -> dict[date, list[tuple[Path, Mapping[str, Any]]]]:
-    """Night → folders and manifests of lists that tell of messages that have not expired; of all triggers or of some.
+) -> tuple[dict[date, list[Path]], list[str]]:
+    """Night → folders of lists that tell of messages that have not expired, and what is wrong with damaged ones.
 
-    By the lists as they lie there: a run that was killed may have left them without receipts, and what was valid for
-    so many days when it was told stays so.
+    By the lists as they lie there, of all triggers or of some: what was valid for so many days when it was told stays
+    so, and a run that was killed may have left them without receipts. One that is not noted yet is among them,
+    whatever it tells.
     """
-    found: dict[date, list[tuple[Path, Mapping[str, Any]]]] = {}
+    found: dict[date, list[Path]] = {}
+    damaged: list[str] = []
+    oldest = (now - timedelta(days=LONGEST + 2)).date()
+    noted = _generations_noted(night, oldest, now.date() + timedelta(days=1))
     for path in sorted((exports(night) / LIST).glob("*/date=*")):
-        day = date.fromisoformat(path.name.removeprefix("date="))
-        is_asked = triggers is None or path.parent.name in triggers
-        if is_asked and now < _expired_at(night, day, LONGEST):
-            told = read_manifest(path)
-            until = _told_until(path, told)
-            if told and until and now < until:
-                found.setdefault(day, []).append((path, told))
-    return found
+        trigger, day = path.parent.name, date.fromisoformat(path.name.removeprefix("date="))
+        if day < oldest or (triggers is not None and trigger not in triggers):
+            continue
+        try:
+            told, until = read_manifest(path), _told_until(path)
+        except Failed as error:
+            damaged.append(str(error))
+            continue
+        is_noted = not told or not told["files"] or noted.get((day, trigger), 0) >= told["generation"]
+        if (until and now < until) or not is_noted:
+            found.setdefault(day, []).append(path)
+    return found, damaged
 
 
 def _bring_up_to_date(night: Night, day: date, wanted: Sequence[_List], now: datetime) -> list[Delivered]:
     known = _receipts(night, day)
-    newest_known = known.groupBy("trigger").agg(F.max("generation").alias("newest")).collect()
-    newest = {row["trigger"]: row["newest"] for row in newest_known}
+    noted = _generations_noted(night, day, day)
+    begun = stamp(night, now)
     with scratch(exports(night) / LIST) as written:
         with night.progress.step(f"look at consents once more for the lists of {day}"):
-            _decide(night, day, wanted, now, written)
+            _decide(night, day, wanted, known, now, written)
         counts = _counts(written)
         with night.progress.step(f"write the lists of {day}"):
             told = [
-                _publish(night, day, each, counts.get(each.trigger, Counter()), written, now, newest.get(each.trigger))
+                _publish(night, day, each, counts.get(each.trigger, Counter()), written, begun, noted)
                 for each in wanted
             ]
         delivered = [each for each in told if each is not None]
-        _receive(night, day, wanted, delivered, known, written, now)
+        _receive(night, day, wanted, delivered, known, written)
     return delivered
 
 
@@ -129,11 +147,12 @@ def _expired_at(night: Night, day: date, valid_days: int) -> datetime:
     return midnight(night, day + timedelta(days=1 + valid_days))
 
 
-def _told_until(folder: Path, told: Mapping[str, Any] | None) -> datetime | None:
+def _told_until(folder: Path) -> datetime | None:
     """When the last of what the list tells to send expires; None where it tells nobody."""
+    told = read_manifest(folder)
     if not told or not told["actions"]["send"]:
         return None
-    rows = ds.dataset([str(path) for path in _parquet(folder, told)], format="parquet")
+    rows = ds.dataset([str(path) for path in intact(folder, told, "parquet")], format="parquet")
     sent = rows.to_table(["expires_at"], filter=ds.field("action") == "send")
     return sent.group_by([]).aggregate([("expires_at", "max")])["expires_at_max"][0].as_py()
 
@@ -161,15 +180,15 @@ def _list_of(night: Night, folder: Path, told: Row | None, steps: Counter[str], 
     name, before = folder.parent.name, read_manifest(folder)
     valid_days = {trigger.name: trigger.policy.valid_days for trigger in night.book.triggers}.get(name)
     stopped = _stopped(night, name)
-    is_answered = told is None or told["state"] == "ok"
-    until = _told_until(folder, before)
+    failed = told if told is not None and told["state"] != "ok" else None
+    until = _told_until(folder)
     expired_at = until or _expired_at(night, day, valid_days or LONGEST)
     has_files = bool(before and before["files"])
     if before and has_files and now >= expired_at and not night.even_expired:
         return _List(name, folder, before, before["rule_version"], None, None, {}, "as it is")
     # A rule that could not be answered takes nothing back, and tells nobody new.
-    if before and has_files and not is_answered and valid_days is not None:
-        return _only_less(night, folder, before)
+    if before and has_files and failed is not None and valid_days is not None:
+        return _only_less(folder, before, stopped, failed["why"])
     version = told["rule_version"] if told is not None else before["rule_version"] if before else ""
     state: State | None = None
     why = blocked = None
@@ -178,30 +197,30 @@ def _list_of(night: Night, folder: Path, told: Row | None, steps: Counter[str], 
     elif told is None or valid_days is None:
         state, blocked = "held", "not_configured"
         why = "conf has no such trigger any more, or it is switched off"
-    elif not is_answered:
-        state, why = told["state"], told["why"]
+    elif failed is not None:
+        state, why = failed["state"], failed["why"]
     if now >= expired_at and not night.even_expired and steps[SELECTED]:
         state, why, blocked = "expired", f"its messages expired at {expired_at:%Y-%m-%dT%H:%M}", "expired"
     funnel = {"eligible": steps.total(), **{step: steps[step] for step in (SELECTED, *STEPS)}}
-    names: Literal["selected", "told"] = "selected" if is_answered else "told"
+    names: Literal["selected", "told"] = "selected" if failed is None else "told"
     return _List(name, folder, before, version, state, why, funnel, names, blocked)
 
 
-def _only_less(night: Night, folder: Path, before: Mapping[str, Any]) -> _List:
-    """The list as it was told, of which nothing can become but less."""
-    name, stopped = folder.parent.name, _stopped(night, folder.parent.name)
-    why, blocked = (stopped, "stopped") if stopped is not None else (before["reason"], None)
-    version, funnel = before["rule_version"], before["funnel"]
-    return _List(name, folder, before, version, None, why, funnel, "told", blocked)
+def _only_less(folder: Path, before: Mapping[str, Any], stopped: str | None, why: str | None = None) -> _List:
+    """The list as it was told, of which nothing can become but less; `why` its rule was not answered."""
+    name, version, funnel, said = folder.parent.name, before["rule_version"], before["funnel"], before["reason"]
+    still = None if said and said.startswith(STOPPED) else said
+    blocked = "stopped" if stopped else None
+    return _List(name, folder, before, version, None, stopped or why or still, funnel, "told", blocked)
 
 
 def _stopped(night: Night, trigger: str) -> str | None:
     stops = night.ledger.stops()
     reason = stops.get(trigger, stops.get(""))
-    return None if reason is None else f"stopped: {reason}"
+    return None if reason is None else f"{STOPPED}{reason}"
 
 
-def _decide(night: Night, day: date, wanted: Sequence[_List], now: datetime, written: Path) -> None:
+def _decide(night: Night, day: date, wanted: Sequence[_List], known: DataFrame, now: datetime, written: Path) -> None:
     """Write down what the lists tell of each message, sorted by trigger and trigger_id."""
     selecting = [each.trigger for each in wanted if each.names == "selected"]
     as_they_are = [each.trigger for each in wanted if each.names == "as it is"]
@@ -212,30 +231,56 @@ def _decide(night: Night, day: date, wanted: Sequence[_List], now: datetime, wri
     asked = selections.where(F.col("step") == SELECTED).select("customer_id").union(told.select("customer_id"))
     customers = newest_customers(night, asked)
     messages = lists.transform(selections, customers, night.book.triggers, zone=night.settings.lake.zone)
-    messages = messages.unionByName(told.select(*NAMES))
+    before = before.unionByName(_lost(night, wanted, messages, known))
+    messages = delivery.standing(messages, before).unionByName(told.select(*NAMES))
     gone = customers.where("is_deleted").select("customer_id")
-    allowed = delivery.allowed(messages, consented(night, messages, day, now), gone, blocked)
+    at = moment(now)
+    allowed = delivery.allowed(
+        messages,
+        consented(night, messages, day, now),
+        gone,
+        blocked,
+        _reached(night, day, wanted, known, at),
+        at=None if night.even_expired else at,
+    )
     decided = delivery.decided(allowed, before.where(~F.col("trigger").isin(as_they_are)), blocked)
     kept = before.where(F.col("trigger").isin(as_they_are))
     kept = kept.selectExpr(*NAMES, "cast(null as string) as reason", "false as is_change")
     write_sorted(decided.unionByName(kept), written, "trigger", "trigger_id")
 
 
+def _reached(night: Night, day: date, wanted: Sequence[_List], known: DataFrame, at: str) -> DataFrame:
+    """Who may have a message of the night that it does not select any more; of all its lists, wanted or not."""
+    if all(each.names != "selected" for each in wanted):
+        return local_frame(night.spark, [], "customer_id string")
+    selected = night.lake.read_day(SELECTIONS.name, day).where(F.col("step") == SELECTED).select("trigger_id")
+    folders = sorted((exports(night) / LIST).glob(f"*/date={day}"))
+    told = _rows(night, [(folder, manifest) for folder in folders if (manifest := read_manifest(folder))])
+    return delivery.reached(told, selected, known, at=at)
+
+
+def _lost(night: Night, wanted: Sequence[_List], messages: DataFrame, known: DataFrame) -> DataFrame:
+    """Rows of lists that are not there any more, though receipts say that they were told."""
+    lost = [each.trigger for each in wanted if each.before is None]
+    told = known.groupBy("trigger", "trigger_id").agg(F.expr("max_by(action, generation) as action"))
+    sent = told.where((F.col("action") == "send") & F.col("trigger").isin(lost)).select("trigger_id")
+    # Whoever is not selected any more cannot be made a row of, and is left to the reader who knows them.
+    return messages.join(sent, "trigger_id", "left_semi").withColumn("generation", F.lit(0).cast("bigint"))
+
+
 def _told_before(night: Night, wanted: Sequence[_List]) -> DataFrame:
     """The rows of the lists as they were before this delivery, each with its generation."""
-    paths = [f"file://{path}" for each in wanted if each.before for path in _parquet(each.folder, each.before)]
+    return _rows(night, [(each.folder, each.before) for each in wanted if each.before])
+
+
+def _rows(night: Night, found: Sequence[tuple[Path, Mapping[str, Any]]]) -> DataFrame:
+    """The rows of lists, each with its generation; raises Failed where one is damaged."""
+    paths = [f"file://{path}" for folder, told in found for path in intact(folder, told, "parquet")]
     if not paths:
         return local_frame(night.spark, [], f"{ROW}, generation bigint")
-    generations = {each.trigger: each.before["generation"] for each in wanted if each.before}
-    return night.spark.read.schema(ROW).parquet(*paths).join(F.broadcast(_generations(night, generations)), "trigger")
-
-
-def _parquet(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
-    return [folder / file["name"] for file in manifest["files"] if file["format"] == "parquet"]
-
-
-def _generations(night: Night, of_triggers: Mapping[str, int]) -> DataFrame:
-    return local_frame(night.spark, of_triggers.items(), "trigger string, generation bigint")
+    of_triggers = [(told["trigger"], told["generation"]) for _, told in found]
+    generations = local_frame(night.spark, of_triggers, "trigger string, generation bigint")
+    return night.spark.read.schema(ROW).parquet(*paths).join(F.broadcast(generations), "trigger")
 
 
 def _counts(written: Path) -> dict[str, Counts]:
@@ -253,7 +298,7 @@ def _counts(written: Path) -> dict[str, Counts]:
 
 
 def _publish(
-    night: Night, day: date, each: _List, counts: Counts, written: Path, now: datetime, known_generation: int | None
+    night: Night, day: date, each: _List, counts: Counts, written: Path, begun: Stamp, noted: Generations
 ) -> Delivered | None:
     """The list's manifest as it is afterwards; None where somebody stopped it in the meantime."""
     if each.before and each.names == "as it is":
@@ -274,9 +319,8 @@ def _publish(
     contents = {ROWS: rows} if any(actions.values()) else {}
     check = partial(refuse_stopped, night, each.trigger) if each.blocked is None else lambda: None
     try:
-        made = bring_up_to_date(
-            each.folder, told, contents, list(FORMATS), stamp(night, now), after=known_generation or 0, check=check
-        )
+        after = noted.get((day, each.trigger), 0)
+        made = bring_up_to_date(each.folder, told, contents, list(FORMATS), begun, after=after, check=check)
     except StoppedMeanwhile:
         night.progress.note(f"{each.trigger} was stopped while it was being delivered: nothing of it was told")
         return None
@@ -306,6 +350,14 @@ def _receipts(night: Night, day: date) -> DataFrame:
     return local_frame(night.spark, [], EXPORTS.ddl())
 
 
+def _generations_noted(night: Night, first: date, last: date) -> Generations:
+    if not night.ledger.published(EXPORTS.name, first, last):
+        return {}
+    receipts = night.lake.read(EXPORTS.name, known_on=last, since=first)
+    newest = receipts.groupBy("as_of_date", "trigger").agg(F.max("generation").alias("newest")).collect()
+    return {(row["as_of_date"], row["trigger"]): row["newest"] for row in newest}
+
+
 def _receive(
     night: Night,
     day: date,
@@ -313,13 +365,16 @@ def _receive(
     delivered: Sequence[Delivered],
     known: DataFrame,
     written: Path,
-    now: datetime,
 ) -> None:
     """Note what the lists tell now, and told before, where that is not noted yet."""
     published = night.ledger.published(EXPORTS.name, day, day).get(day)
-    generations = _generations(night, {each.manifest["trigger"]: each.manifest["generation"] for each in delivered})
+    told_now = [
+        (each["trigger"], each["generation"], datetime.strptime(each["created_at"], TIME).replace(tzinfo=UTC))
+        for each in (each.manifest for each in delivered)
+    ]
+    generations = local_frame(night.spark, told_now, "trigger string, generation bigint, told_at timestamp")
     told = night.spark.read.schema(DECIDED).parquet(f"file://{written}")
-    receipts = delivery.receipts(told, generations, known, _told_before(night, wanted), at=moment(now))
+    receipts = delivery.receipts(told, generations, known, _told_before(night, wanted))
     staged = night.audited(EXPORTS.name, receipts, [day])
     if staged.figures[day]["rows"] != (published.rows if published else 0):
         night.publish(staged, {}, announced_empty=[day])

@@ -6,10 +6,10 @@ from schemas.columns import AS_OF_DATE, FEED, SOURCE
 from schemas.table import Column, Table
 
 # What a receipt says of a message, and why it was not sent: the consent was gone, or the customer, when it was
-# delivered; a person stopped its trigger; it was too late; a corrected night selects it no more; or conf has no such
-# trigger any more.
+# delivered; they may have what a correction took back; a person stopped its trigger; it was too late; a corrected
+# night selects it no more; or conf has no such trigger any more.
 RECEIPTS = ("send", "cancel", "withheld")
-REASONS = ("no_consent", "suppressed", "stopped", "expired", "not_selected", "not_configured")
+REASONS = ("no_consent", "suppressed", "capped", "stopped", "expired", "not_selected", "not_configured")
 
 
 def _rows(name: str, about: str) -> Column:

@@ -67,7 +67,9 @@ def delivered(settings: Settings, now: datetime = IN_TIME, *, even_expired: bool
 
 def out(night: Night, now: datetime) -> dict[date, list[str]]:
     """Night → triggers of which messages are out."""
-    return {day: [told["trigger"] for _, told in found] for day, found in unexpired(night, now).items()}
+    found, damaged = unexpired(night, now)
+    assert not damaged
+    return {day: [folder.parent.name for folder in folders] for day, folders in found.items()}
 
 
 def folder(settings: Settings, trigger: str = "offer") -> Path:
@@ -254,6 +256,37 @@ def test_a_message_is_out_for_as_long_as_it_was_told_to_be(settings: Settings) -
     assert rows(shorter, cancelled.manifest) == dict.fromkeys(sent, "cancel")
 
 
+def test_a_damaged_list_is_named_and_the_others_are_taken_back(settings: Settings) -> None:
+    sent = rows(settings, delivered(settings)["offer"].manifest)
+    damaged = folder(settings, "broken")
+    shutil.copytree(folder(settings), damaged)
+    [parquet] = damaged.rglob("*.parquet")
+    parquet.write_bytes(parquet.read_bytes()[:100])
+    with pytest.raises(Failed, match=r"broken/.*parquet is not the file that its manifest names") as refused:
+        stop(settings, None, "wrong cashback", now=IN_TIME, progress=Progress())
+    assert "What else is out was looked through" in str(refused.value)
+    assert rows(settings, read_manifest(folder(settings)) or {}) == dict.fromkeys(sent, "cancel")
+    (damaged / "manifest.json").write_text("{")
+    with pytest.raises(Failed, match=r"manifest\.json is no manifest"):
+        export_revocations(settings, now=IN_TIME, progress=Progress())
+
+
+def test_a_stop_that_was_killed_is_made_good_when_it_is_said_again(
+    spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered(settings)
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(night_messages, "_receive", interrupted)
+        stop(settings, "offer", "wrong cashback", now=IN_TIME, progress=Progress())
+    after = datetime(2026, 1, 10, 9, tzinfo=UTC)
+    [cancelled] = stop(settings, "offer", "wrong cashback", now=after, progress=Progress())
+    assert cancelled.changes == 0
+    lake = Lake(spark, settings, Ledger.open(settings.ledger_url))
+    # By when the list was told, not by when that was noted.
+    noted = cells(lake.read_day("ops.exports", NIGHT), "generation", "action", "reason", "in_time")
+    assert sorted(noted) == [("1", "send", None, None)] * 2 + [("2", "cancel", "stopped", "true")] * 2
+
+
 def test_a_stop_while_the_list_is_written_is_heeded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*given: Any) -> Any:
         Ledger.open(settings.ledger_url).stop("offer", "wrong cashback")
@@ -262,6 +295,15 @@ def test_a_stop_while_the_list_is_written_is_heeded(settings: Settings, monkeypa
     monkeypatch.setattr(list_manifest, "write_generation", stopped)
     assert delivered(settings).keys() == {"expiring"}
     assert not list(folder(settings).glob("*"))
+
+
+def test_a_lost_list_cancels_who_withdrew(settings: Settings) -> None:
+    sent = rows(settings, delivered(settings)["offer"].manifest)
+    shutil.rmtree(Path(settings.lake.root) / "exports")
+    gone = max(sent)
+    withdraw(settings, gone)
+    again = delivered(settings)["offer"].manifest
+    assert (again["generation"], rows(settings, again)) == (2, {**sent, gone: "cancel"})
 
 
 def test_a_lost_list_goes_on_from_the_generation_that_was_told(spark: SparkSession, settings: Settings) -> None:
@@ -433,7 +475,8 @@ def test_a_rule_that_could_not_be_answered_says_so_and_takes_nothing_back(settin
         told = night.lake.read_day("mart.trigger_status", NIGHT).replace("ok", "failed", subset=["state"])
         told = told.withColumn("why", F.coalesce("why", F.lit(why)))
         night.publish(night.audited("mart.trigger_status", told, [NIGHT]), {})
-    assert delivered(settings)["offer"].manifest == sent
+    kept = delivered(settings)["offer"].manifest
+    assert (kept["reason"], kept["files"], kept["actions"]) == (why, sent["files"], sent["actions"])
     # But who has withdrawn is not sent to, whatever the rule says.
     gone = max(rows(settings, sent))
     withdraw(settings, gone)

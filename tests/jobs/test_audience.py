@@ -121,11 +121,11 @@ def test_behind_a_ref_is_whoever_has_the_phone_or_address(spark: SparkSession) -
     hashes = table_frame(spark, CONTACT_HASHES, [{"token": token, "sha256": ref} for token, ref in hashed.items()])
     found = audience.behind(accepted, table_frame(spark, STATES["customers"], customers), hashes, RULES)
     assert sorted(cells(found)) == [
-        ("offer", BOTH[0], "anna", TODAY),
-        ("offer", BOTH[0], "asha", TODAY),
-        ("offer", BOTH[0], "mail", TODAY),
-        ("reminder", BOTH[1], "anna", YESTERDAY),
-        ("reminder", BOTH[1], "asha", YESTERDAY),
+        ("offer", BOTH[0], "anna", TODAY, "a"),
+        ("offer", BOTH[0], "asha", TODAY, "a"),
+        ("offer", BOTH[0], "mail", TODAY, "m"),
+        ("reminder", BOTH[1], "anna", YESTERDAY, "a"),
+        ("reminder", BOTH[1], "asha", YESTERDAY, "a"),
     ]
 
 
@@ -233,10 +233,20 @@ def test_a_destination_is_told_what_has_changed(spark: SparkSession) -> None:
     ]
 
 
-def test_who_stays_does_so_as_accepted_and_nobody_comes(spark: SparkSession) -> None:
-    before = state(spark, [("offer", "goes", TODAY), ("offer", "stays", YESTERDAY)])
-    may = state(spark, [("offer", "stays", TOMORROW), ("offer", "new", TOMORROW), ("reminder", "goes", TODAY)])
-    assert cells(audience.staying(may, before)) == [("offer", "stays", YESTERDAY)]
+def test_who_stays_does_so_while_someone_behind_it_may(spark: SparkSession) -> None:
+    """And by whichever hash they were told: who gets a phone later is still known by the address."""
+    columns = "audience string, key string, customer_id string, since_date string, customer_ref string"
+    names = ("anna", "asha", "withdrew", "deleted", "by mail")
+    refs = {"anna": "shared", "asha": "shared", "by mail": "mail of theirs"}
+    rows = [("offer", BOTH[0], name, YESTERDAY, refs.get(name, name)) for name in names]
+    customers = [{"customer_id": name, "is_deleted": str(name == "deleted").lower()} for name in names]
+    consents = [(name, BOTH[0]) for name in names if name not in ("asha", "withdrew")]
+    found = audience.staying(
+        local_frame(spark, rows, columns),
+        table_frame(spark, STATES["customers"], customers),
+        local_frame(spark, consents, "customer_id string, key string"),
+    )
+    assert cells(found) == [("offer", "mail of theirs", YESTERDAY), ("offer", "shared", YESTERDAY)]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -27,7 +27,14 @@ MESSAGES = Table(
     columns=TRIGGER_LIST_V1,
 )
 NOW = "timestamp'2026-02-01 06:00:00'"
-SENT = {"action": "send", "trigger": "offer", "channel": "push", "message_class": "promotional", "evidence": "old"}
+SENT = {
+    "action": "send",
+    "trigger": "offer",
+    "channel": "push",
+    "message_class": "promotional",
+    "evidence": "old",
+    "expires_at": "2026-02-03 00:00",
+}
 
 
 def messages(spark: SparkSession, *rows: Mapping[str, Any]) -> DataFrame:
@@ -45,11 +52,14 @@ def allowed(
     rows: DataFrame,
     consented: Mapping[str, Sequence[str]],
     gone: Sequence[str] = (),
+    reached: Sequence[str] = (),
+    at: str | None = None,
     **blocked: str,
 ) -> DataFrame:
     given = local_frame(spark, list(consented.items()), "customer_id string, consented array<string>")
     deleted = local_frame(spark, [(who,) for who in gone], "customer_id string")
-    return delivery.allowed(rows, given, deleted, blocked)
+    had = local_frame(spark, [(who,) for who in reached], "customer_id string")
+    return delivery.allowed(rows, given, deleted, blocked, had, at=at)
 
 
 def test_the_last_look_only_removes_and_says_why(spark: SparkSession) -> None:
@@ -63,20 +73,62 @@ def test_the_last_look_only_removes_and_says_why(spark: SparkSession) -> None:
         {"trigger_id": "gone"},
         # Its trigger is stopped, which is said before all else.
         {"trigger_id": "stopped", "trigger": "halted"},
+        # Was valid for fewer days than the list has been out.
+        {"trigger_id": "expired", "expires_at": "2026-02-01 06:00"},
+        # May have another offer of the night, which a correction took back; a reminder still goes.
+        {"trigger_id": "reached"},
+        {"trigger_id": "reminded", "message_class": "service"},
     )
     consents = {
         "goes": ["promotional/push"],
         "other channel": ["promotional/sms", "service/push"],
         "gone": ["promotional/push"],
+        "expired": ["promotional/push"],
+        "reached": ["promotional/push"],
+        "reminded": ["service/push"],
     }
-    told = allowed(spark, rows, consents, ["gone"], halted="stopped")
+    told = allowed(spark, rows, consents, ["gone"], ["reached", "reminded"], NOW, halted="stopped")
     assert sorted(cells(told, "trigger_id", "reason")) == [
+        ("expired", "expired"),
         ("goes", None),
         ("gone", "suppressed"),
         ("nothing", "no_consent"),
         ("other channel", "no_consent"),
+        ("reached", "capped"),
+        ("reminded", None),
         ("stopped", "stopped"),
     ]
+
+
+def test_what_is_out_stands_as_it_was_told(spark: SparkSession) -> None:
+    """By now the night selects her over another channel: the consent that counts is that of what may be on its way."""
+    now = messages(spark, *({"trigger_id": name, "channel": "sms"} for name in ("out", "cancelled", "new")))
+    was = lay(spark, {"trigger_id": "out"}, {"trigger_id": "cancelled", "action": "cancel"}, {"trigger_id": "lost"})
+    assert sorted(cells(delivery.standing(now, was), "trigger_id", "channel")) == [
+        ("cancelled", "sms"),
+        ("new", "sms"),
+        ("out", "push"),
+    ]
+
+
+def test_whom_a_correction_takes_a_message_from_may_have_it_once_it_might_be_sent(spark: SparkSession) -> None:
+    open_now = {"send_not_before": "2026-02-01 05:00"}
+    rows = [
+        {"trigger_id": "1", "customer_id": "has it", **open_now},
+        {"trigger_id": "2", "customer_id": "cancelled too late", "action": "cancel", **open_now},
+        {"trigger_id": "3", "customer_id": "cancelled in time", "action": "cancel", **open_now},
+        {"trigger_id": "4", "customer_id": "not yet", "send_not_before": "2026-02-01 07:00"},
+        {"trigger_id": "5", "customer_id": "still selected", **open_now},
+        {"trigger_id": "6", "customer_id": "reminded", "message_class": "service", **open_now},
+    ]
+    told = [{"trigger_id": str(n), "generation": "1"} for n in range(1, 7)]
+    cancels = [
+        {"trigger_id": "2", "generation": "2", "action": "cancel", "in_time": "false"},
+        {"trigger_id": "3", "generation": "2", "action": "cancel", "in_time": "true"},
+    ]
+    selected = local_frame(spark, [("5",)], "trigger_id string")
+    found = delivery.reached(before(spark, *rows), selected, receipts(spark, *told, *cancels), at=NOW)
+    assert sorted(cells(found)) == [("cancelled too late",), ("has it",)]
 
 
 def decided(spark: SparkSession, now: DataFrame, was: DataFrame, **lost: str) -> list[tuple[str | None, ...]]:
@@ -127,6 +179,12 @@ def decision(spark: SparkSession, *rows: tuple[str, str, str | None], trigger: s
     return told.selectExpr("*", f"'{trigger}' as trigger", f"date'{NIGHT}' as as_of_date", *times)
 
 
+def generation(spark: SparkSession, number: int) -> DataFrame:
+    """The generation of the list of offers, told now."""
+    made = local_frame(spark, [("offer", number)], "trigger string, generation bigint")
+    return made.selectExpr("*", f"{NOW} as told_at")
+
+
 def test_a_receipt_is_written_where_something_else_is_told_than_before(spark: SparkSession) -> None:
     known = receipts(
         spark,
@@ -145,9 +203,9 @@ def test_a_receipt_is_written_where_something_else_is_told_than_before(spark: Sp
     ]
     # The list of the other was not published, so nothing of it is known.
     told = decision(spark, *rows).unionByName(decision(spark, ("other", "send", None), trigger="halted"))
-    generations = local_frame(spark, [("offer", 3)], "trigger string, generation bigint")
+    generations = generation(spark, 3)
     none = lay(spark)
-    made = delivery.receipts(told, generations, known, none, at=NOW)
+    made = delivery.receipts(told, generations, known, none)
     new = [row for row in cells(made, "trigger_id", "generation", "action", "reason") if row[1] == "3"]
     assert sorted(new) == [
         ("cancelled", "3", "cancel", "no_consent"),
@@ -156,7 +214,7 @@ def test_a_receipt_is_written_where_something_else_is_told_than_before(spark: Sp
     ]
     assert made.count() == known.count() + 3
     # Twice is once.
-    again = delivery.receipts(told, generations, made, none, at=NOW)
+    again = delivery.receipts(told, generations, made, none)
     assert sorted(cells(again)) == sorted(cells(made))
 
 
@@ -173,34 +231,46 @@ def test_what_a_killed_run_has_told_gets_its_receipt_before_what_is_told_now(spa
         # Cancelled by a run that was killed: it was sent by the one before it, which was killed as well.
         {"trigger_id": "cancelled", "action": "cancel"},
         {"trigger_id": "noted"},
+        # Stopped, resumed by a run that was killed, and stopped again.
+        {"trigger_id": "resumed"},
     )
-    known = receipts(spark, {"trigger_id": "noted", "generation": "1"})
+    known = receipts(
+        spark,
+        {"trigger_id": "noted", "generation": "1"},
+        {"trigger_id": "resumed", "generation": "0"},
+        {"trigger_id": "resumed", "generation": "1", "action": "cancel", "reason": "stopped"},
+    )
     rows = [
         ("sent, and still is", "send", None),
         ("sent, and cancelled now", "cancel", "no_consent"),
         ("cancelled", "cancel", "not_selected"),
         ("noted", "send", None),
+        ("resumed", "cancel", "stopped"),
     ]
     told = decision(spark, *rows)
-    generations = local_frame(spark, [("offer", 3)], "trigger string, generation bigint")
-    made = delivery.receipts(told, generations, known, was, at=NOW)
+    generations = generation(spark, 3)
+    made = delivery.receipts(told, generations, known, was)
     assert sorted(cells(made, "trigger_id", "generation", "action", "reason")) == [
         ("cancelled", "1", "send", None),
         ("cancelled", "3", "cancel", "not_selected"),
         ("noted", "1", "send", None),
+        ("resumed", "0", "send", None),
+        ("resumed", "1", "cancel", "stopped"),
+        ("resumed", "2", "send", None),
+        ("resumed", "3", "cancel", "stopped"),
         ("sent, and cancelled now", "2", "send", None),
         ("sent, and cancelled now", "3", "cancel", "no_consent"),
         ("sent, and still is", "2", "send", None),
     ]
-    again = delivery.receipts(told, generations, made, was, at=NOW)
+    again = delivery.receipts(told, generations, made, was)
     assert sorted(cells(again)) == sorted(cells(made))
 
 
 def test_a_cancel_says_whether_it_came_in_time(spark: SparkSession) -> None:
     told = decision(spark, ("early", "cancel", "stopped"), ("late", "cancel", "stopped"), ("sent", "send", None))
     told = told.withColumn("send_not_before", F.expr(f"{NOW} + if(trigger_id = 'early', 1, 0) * interval 1 second"))
-    generations = local_frame(spark, [("offer", 2)], "trigger string, generation bigint")
-    made = delivery.receipts(told, generations, receipts(spark), lay(spark), at=NOW)
+    generations = generation(spark, 2)
+    made = delivery.receipts(told, generations, receipts(spark), lay(spark))
     assert sorted(cells(made, "trigger_id", "in_time")) == [("early", "true"), ("late", "false"), ("sent", None)]
 
 

@@ -268,3 +268,12 @@ def test_who_was_told_of_a_rule_that_is_gone_is_taken_out_once(night: Night) -> 
     )
     select(gone, third)
     assert export(gone, third) is None
+
+
+def test_who_was_told_tonight_of_a_rule_that_is_gone_since_is_taken_out(night: Night) -> None:
+    select(night, FIRST, "anna")
+    export(night, FIRST)
+    gone = replace(night, book=replace(night.book, triggers=()))
+    told = export(gone, FIRST, only_remove=True)
+    assert told is not None
+    assert (changes(gone, told), told["members"]) == ({("hash of anna", "remove")}, 0)
