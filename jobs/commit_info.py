@@ -42,13 +42,19 @@ def told(
     }
 
 
+def let_go(table: str, run_id: str, conf_digest: str, days: Sequence[date]) -> dict[str, Any]:
+    """JSON values of a commit that only takes days out of a table."""
+    gone = [day.isoformat() for day in days]
+    return {"table": table, "run_id": run_id, "conf_digest": conf_digest, "days": {}, "dropped": gone}
+
+
 def _plain(value: Any) -> Any:
     """Whole numbers as they are, anything else as text."""
     return value if value is None or isinstance(value, int) else str(value)
 
 
 def dropped(commit: Commit) -> list[date]:
-    """The days whose snapshots left the table with the commit."""
+    """The days that left the table with the commit."""
     return [date.fromisoformat(day) for day in commit.metadata.get("dropped", ())]
 
 

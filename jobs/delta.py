@@ -14,8 +14,9 @@ from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote
 
+from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
@@ -109,6 +110,11 @@ class DeltaFiles:
         """Add the columns of `ddl` that the table lacks; rows written before have null there."""
         empty = local_frame(self.spark, [], ddl)
         empty.write.format("delta").mode("append").option("mergeSchema", "true").save(path)
+
+    def clear_up(self, path: str) -> None:
+        """Write a checkpoint, by which old entries of the log go as well, and remove files past their retention."""
+        self._log(path).checkpoint()
+        DeltaTable.forPath(self.spark, path).vacuum()
 
     def version(self, path: str) -> int:
         """The newest version of the table as the store has it now; -1 where there is none."""
@@ -265,16 +271,3 @@ class TableLock:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
         self._channel.close()
-
-
-def keep_to_owner(address: str) -> None:
-    """Make a folder that nobody else may look into; in an object store its rules have to say so."""
-    if (folder := local_path(address)) is not None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
-
-
-def local_path(address: str) -> Path | None:
-    """The address as a path of this machine, or None where it is an object store's."""
-    parsed = urlparse(address)
-    return Path(parsed.path) if parsed.scheme in ("", "file") else None

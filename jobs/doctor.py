@@ -14,11 +14,11 @@ from pathlib import Path
 from pyspark.sql import functions as F
 
 from conf import Settings
-from jobs.delta import local_path
 from jobs.errors import ClmError, Failed
 from jobs.health import check_health
 from jobs.lake import Lake
 from jobs.ledger import Ledger
+from jobs.places import local_path
 from jobs.progress import Progress
 from jobs.session import MINIMUM_JAVA, jar_folder, java_version, open_session
 from jobs.tokens import token_maker

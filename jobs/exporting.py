@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyspark.sql import DataFrame
 
-from jobs.delta import local_path
 from jobs.errors import Failed
 from jobs.list_files import arrow_schema
 from jobs.list_manifest import Stamp
+from jobs.places import local_path
 from jobs.runner import Night
 from schemas.table import Column
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable
 
-from jobs.delta import local_path
 from jobs.errors import Failed, is_sparks
 from jobs.lake import Lake
+from jobs.places import local_path
 
 
 def ensure_writable(root: str) -> None:

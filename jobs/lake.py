@@ -20,12 +20,13 @@ from conf import Settings
 from expectations.figures import Suite, gather_sql, nothing_gathered
 from jobs import commit_info
 from jobs.calendar import days_between, is_kept_snapshot
-from jobs.delta import Commit, DeltaFiles, WrittenFiles, keep_to_owner, local_path
+from jobs.delta import Commit, DeltaFiles, WrittenFiles
 from jobs.errors import Busy, DataRefused, Failed
 from jobs.frames import hash_of, local_frame
 from jobs.lease import Lease
 from jobs.ledger import Ledger
 from jobs.ledger_records import Publication, Run, Upstream
+from jobs.places import keep_to_owner, local_path
 from jobs.views import VIEWS
 from schemas.table import PARTITION, Table
 
@@ -261,6 +262,27 @@ class Lake:
             self._note(table.name, commit)
         self._own[table.name] = staged
         self._just_published.setdefault(table.name, set()).update(staged.days)
+
+    def let_go(self, table: Table, days: Sequence[date]) -> None:
+        """Take days out of a table for good, in one commit; the ledger still knows what they were."""
+        assert self.run is not None
+        with self._delta.lock(self._lock_path(table.name)):
+            if self.lease is not None:
+                self.lease.check()
+            self.recover(table.name)
+            told = commit_info.let_go(table.name, self.run.run_id, self.settings.digest, days)
+            commit = self._delta.commit(
+                self.path(table.name), WrittenFiles((), (), 0), generations={}, metadata=told, emptied=days
+            )
+            self._note(table.name, commit)
+
+    def clear_up(self, table: Table) -> None:
+        """Remove files that the table has not named for seven days, those of killed runs too; make reading it quick.
+
+        No reader of the newest version misses any of them, nor one who began in these days.
+        """
+        with self._delta.lock(self._lock_path(table.name)):
+            self._delta.clear_up(self.path(table.name))
 
     def _outlived(self, staged: Staged) -> list[date]:
         """Earlier snapshots that are no longer kept once the staged ones are there."""

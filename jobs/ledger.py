@@ -127,7 +127,7 @@ class Ledger:
     def record(self, publications: Sequence[Publication], dropped: Mapping[str, Sequence[date]] | None = None) -> None:
         """Notes what was published, with its lineage; what is noted already stays as it is.
 
-        `dropped`: table → days whose snapshots left the lake with that commit. Raises Failed when a generation is
+        `dropped`: table → days that left the lake with that commit. Raises Failed when a generation is
         noted with another version, rows or digest.
         """
         with self._writes.begin() as connection:

@@ -37,8 +37,8 @@ class Publication:
     """One day of one table as one generation published it.
 
     `version` is the Delta version whose log entry has `commit_sha256`; `figures` are the day's audited
-    figures, JSON values only; `published_at` is filled in by the ledger. A snapshot that is no longer kept in the
-    lake is still known.
+    figures, JSON values only; `published_at` is filled in by the ledger. A day that is no longer kept in the lake is
+    still known.
     """
 
     table: str

@@ -17,13 +17,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import audience
-from jobs.delta import keep_to_owner
 from jobs.exporting import StoppedMeanwhile, batches, exports, refuse_stopped, scratch, stamp, write_sorted
-from jobs.list_files import FORMATS, Content, read_manifest
+from jobs.list_files import FORMATS, MANIFEST, Content, intact, read_manifest
 from jobs.list_manifest import ROWS, ListOfNight, State, bring_up_to_date
 from jobs.lists import AUDIENCE_CHANNEL
 from jobs.night_consents import consented, customers_with, midnight, newest_customers
 from jobs.pipeline import has_table
+from jobs.places import keep_to_owner
 from jobs.rules.triggers import TriggerRule
 from jobs.runner import Night
 from schemas.acting import CONTACT_HISTORY, SELECTIONS, TRIGGER_STATUS
@@ -170,16 +170,17 @@ def _members(night: Night, day: date, now: datetime, wanted: Collection[_Audienc
     held = _read(night, [path for each in wanted if each.takes == "held" for path in each.held])
     holding = _selected(night, day, _rules(night, wanted, "selected"))
     hashes = night.lake.read(CONTACT_HASHES.name, known_on=day)
-    if held is not None:
-        tokens = hashes.join(held, hashes["sha256"] == held["customer_ref"], "left_semi")
-        owners = newest_customers(night, customers_with(night, tokens))
-        holding = holding.unionByName(audience.behind(held, owners, hashes, _rules(night, wanted, "held")))
-    keys = consented(night, holding, day, now).select("customer_id", F.explode("consented").alias("key"))
-    members = audience.members(holding, newest_customers(night, holding), keys, hashes)
+    members = audience.members(holding, newest_customers(night, holding), _keys(night, holding, day, now), hashes)
     if held is None:
         return members
-    can_gain = F.col("audience").isin([each.name for each in wanted if each.takes == "selected"])
-    return members.where(can_gain).unionByName(audience.staying(members.where(~can_gain), held))
+    tokens = hashes.join(held, hashes["sha256"] == held["customer_ref"], "left_semi")
+    owners = newest_customers(night, customers_with(night, tokens))
+    behind = audience.behind(held, owners, hashes, _rules(night, wanted, "held"))
+    return members.unionByName(audience.staying(behind, owners, _keys(night, behind, day, now)))
+
+
+def _keys(night: Night, asked: DataFrame, day: date, now: datetime) -> DataFrame:
+    return consented(night, asked, day, now).select("customer_id", F.explode("consented").alias("key"))
 
 
 def _rules(night: Night, wanted: Collection[_Audience], takes: str) -> list[TriggerRule]:
@@ -197,7 +198,7 @@ def _selected(night: Night, day: date, rules: Sequence[TriggerRule]) -> DataFram
 
 
 def _later(root: Path, name: str, day: date) -> bool:
-    return any(path.name > f"date={day}" for path in (root / name).glob("date=*"))
+    return any(path.parent.name > f"date={day}" for path in (root / name).glob(f"date=*/{MANIFEST}"))
 
 
 def _told(root: Path, name: str, day: date) -> tuple[list[str], list[str]]:
@@ -207,8 +208,9 @@ def _told(root: Path, name: str, day: date) -> tuple[list[str], list[str]]:
 
 
 def _newest(folder: Path, day: date) -> Mapping[str, Any]:
-    """The manifest of the newest night before this one; empty where there is none."""
-    return next((told for path in _earlier(folder, day) if (told := read_manifest(path))), {})
+    """The manifest of this night, else of the newest before it; empty where there is none."""
+    folders = [folder / f"date={day}", *_earlier(folder, day)]
+    return next((told for path in folders if (told := read_manifest(path))), {})
 
 
 def _earlier(folder: Path, day: date) -> list[Path]:
@@ -217,9 +219,7 @@ def _earlier(folder: Path, day: date) -> list[Path]:
 
 
 def _snapshot(folder: Path) -> list[str]:
-    told: Mapping[str, Any] = read_manifest(folder) or {}
-    files = told.get(SNAPSHOT, ())
-    return [f"file://{folder / file['name']}" for file in files if file["format"] == "parquet"]
+    return [f"file://{path}" for path in intact(folder, read_manifest(folder) or {}, "parquet", SNAPSHOT)]
 
 
 def _read(night: Night, paths: Sequence[str]) -> DataFrame | None:

@@ -6,6 +6,7 @@ The runner, `clm plan`, `clm status` and (to come) the DAG are computed from thi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from conf import Settings
@@ -160,6 +161,36 @@ def _export(settings: Settings) -> tuple[Job, ...]:
         return ()
     reads = (SELECTIONS.name, TRIGGER_STATUS.name)
     return (Job(name="deliver lists", stage="export", reads=reads, writes=(EXPORTS.name,), mode="rare"),)
+
+
+def stages(settings: Settings) -> tuple[str, ...]:
+    """The stages that have a job in this lake, in order."""
+    used = {job.stage for job in night(settings)}
+    return tuple(stage for stage in STAGES if stage in used)
+
+
+def edges(settings: Settings) -> set[tuple[str, str]]:
+    """Which stage waits for which: for those that write what it reads, and for the one before it."""
+    wrote = {table: job.stage for job in night(settings) for table in job.writes}
+    reads = {(wrote[table], job.stage) for job in night(settings) for table in job.reads if table in wrote}
+    return {(before, after) for before, after in reads if before != after} | {*pairwise(stages(settings))}
+
+
+def marts(settings: Settings, stage: str) -> tuple[str, ...]:
+    """The marts that the stage publishes: what others may wait for."""
+    wrote = (table for job in night(settings) if job.stage == stage for table in job.writes)
+    return tuple(table for table in wrote if table.startswith("mart."))
+
+
+def told(settings: Settings, stage: str) -> str:
+    """What the stage does, as Markdown: its jobs with what they write, and of what."""
+    jobs = [job for job in night(settings) if job.stage == stage]
+    lines = [f"- **{job.name}**: {', '.join(job.writes)}" + _of(job.reads) for job in jobs]
+    return "\n".join(lines)
+
+
+def _of(reads: tuple[str, ...]) -> str:
+    return f", of {', '.join(reads)}" if reads else ""
 
 
 def stepped_on(settings: Settings) -> tuple[str, ...]:

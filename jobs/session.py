@@ -73,22 +73,22 @@ def java_version() -> int:
     return version
 
 
-def open_session(settings: Settings) -> SparkSession:
-    """Start Spark with Delta. All of the JVM, Spark and the shown times are UTC; zones are explicit in the code."""
-    java_version()
-    # PySpark would log whole plans and, of cast errors, values; what went wrong is said by the command itself.
-    logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
-    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+def spark_options(settings: Settings) -> dict[str, str]:
+    """All that Spark is told when it starts; raises Failed where the Delta jars are missing.
+
+    All of the JVM, Spark and the shown times are UTC; zones are explicit in the code.
+    """
     jars = sorted(str(jar) for jar in jar_folder().glob("*.jar"))
     if not jars:
         raise Failed(f"The Delta jars are missing from {jar_folder()}. Run `make setup`.")
-    os.environ["PYSPARK_PYTHON"] = sys.executable
     # Wide projections exceed the 8,000 bytecodes above which HotSpot leaves a method interpreted (design §13).
     java_options = (
         "-XX:-DontCompileHugeMethods -Duser.timezone=UTC "
         f"-Dlog4j2.configurationFile={files('jobs').joinpath('log4j2.properties')}"
     )
-    options = {
+    return {
+        "spark.app.name": "clm-lake",
+        "spark.master": settings.spark.master,
         "spark.jars": ",".join(jars),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -118,12 +118,23 @@ def open_session(settings: Settings) -> SparkSession:
         # Two thirds of a tiny commit is this file, which replays the table's state.
         "spark.databricks.delta.writeChecksumFile.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "2",
+        # A vacuum would list a table's folders in 10,000 tasks.
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         **settings.spark.conf,
     }
-    builder = SparkSession.builder.appName("clm-lake").master(settings.spark.master)  # pyright: ignore[reportAttributeAccessIssue]
-    for key, value in options.items():
-        builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+
+
+def open_session(settings: Settings) -> SparkSession:
+    """Start Spark with Delta, or take up the Java that `spark-submit` has started for this process."""
+    java_version()
+    # PySpark would log whole plans and, of cast errors, values; what went wrong is said by the command itself.
+    logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.builder
+    for key, value in spark_options(settings).items():
+        builder = builder.config(key, value)  # pyright: ignore[reportAttributeAccessIssue]
+    spark = builder.getOrCreate()  # pyright: ignore[reportAttributeAccessIssue]
     # PySpark asks for it by its short name at each list of columns, and Java would look through all its packages.
     java_import(spark._jvm, "org.apache.spark.api.python.PythonUtils")
     return spark

@@ -6,6 +6,8 @@ from schemas.columns import CHANNELS, PURPOSES
 from schemas.table import Column
 
 ACTIONS = ("send", "cancel")
+# How long lists stay after their night; receipts in ops.exports stay longer.
+KEEP = "90 days"
 
 
 def _text(name: str, about: str, *, nullable: bool = False, accepted: tuple[str, ...] = ()) -> Column:

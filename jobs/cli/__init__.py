@@ -36,6 +36,8 @@ app.add_typer(delivery.export_app, name="export")
 app.command("stop")(delivery.stop)
 app.command("resume")(delivery.resume)
 app.command("doctor")(health.doctor)
+app.command("maintain")(health.maintain)
+app.command("spark-properties")(health.spark_properties)
 app.command("simulate")(synthetic.simulate)
 app.command("demo")(synthetic.demo)
 

@@ -15,9 +15,10 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from jobs.delta import Commit, DeltaFiles, WrittenFiles, local_path
+from jobs.delta import Commit, DeltaFiles, WrittenFiles
 from jobs.lake import Lake
 from jobs.ledger import Ledger
+from jobs.places import local_path
 from tests.conftest import Place
 from tests.jobs.notes import NOTES, Note, Worker, note, notes
 
