@@ -2,6 +2,7 @@
 # Make hands variables given on its command line to the recipes' environment: read there, quotes in them do no harm.
 SHELL  := /bin/sh
 VENV   := .venv
+VENV_AIRFLOW := .venv-airflow
 PY     := $(VENV)/bin/python
 BIN    := $(VENV)/bin
 CLM    := $(BIN)/clm
@@ -13,12 +14,19 @@ UV_PIN := uv==0.13.9
 COMPILE = $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes \
           --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
+# What Airflow was tested with: its official constraints are all that was newest on the day of its release. The provider
+# that knows Spark 4.2 is newer. Move the days with the version in requirements/airflow.in.
+AIRFLOW_AS_OF = --exclude-newer 2026-09-17T12:00:00Z \
+          $(foreach package,apache-airflow-providers-apache-spark apache-airflow-providers-common-compat,\
+          --exclude-newer-package $(package)=2026-10-25T00:00:00Z)
+
 # The editable install maps each top-level folder by name, so a new one needs it again.
 PACKAGES := $(wildcard conf/__init__.py schemas/__init__.py expectations/__init__.py jobs/__init__.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java demo test check audit lock docs run backfill doctor real drills bench dist clean
+.PHONY: help setup java demo test check audit lock docs run backfill doctor real drills bench dist clean \
+        airflow airflow-stop test-airflow
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +61,20 @@ $(STAMPS)/install: $(STAMPS)/packages pyproject.toml $(PACKAGES)
 $(STAMPS)/jars: $(STAMPS)/packages requirements/jars.txt requirements/fetch_jars.py
 	@$(PY) requirements/fetch_jars.py
 	@touch $@
+
+# Older releases of pip refuse what the lock says of extras, hence without dependencies: `pip check` looks instead.
+$(STAMPS)/airflow: $(STAMPS)/venv requirements/airflow.txt
+	@echo "Installing Airflow (a few minutes) ..."
+	@$(PY) -m venv $(VENV_AIRFLOW)
+	@$(VENV_AIRFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/airflow.txt
+	@$(VENV_AIRFLOW)/bin/python -m pip check --disable-pip-version-check
+	@touch $@
+
+airflow: setup $(STAMPS)/airflow ## Airflow on 127.0.0.1 with the DAGs of this checkout
+	@dags/airflow.sh start
+
+airflow-stop: ## end it, with what it has started
+	@dags/airflow.sh stop
 
 demo: setup ## a small made-up super-app through the whole night, from deliveries to lists
 	@$(CLM) demo
@@ -93,6 +115,9 @@ real: setup ## the checks on a folder of real deliveries: make real DATA=/path/t
 drills: setup ## the slow tests: kills, races, broken input
 	@$(PY) -m pytest -m slow
 
+test-airflow: setup $(STAMPS)/airflow ## nights, backfills and kills by a real scheduler (half an hour)
+	@$(PY) -m pytest -m airflow tests/airflow
+
 bench: setup ## measure against DuckDB on the same files
 	@$(PY) -m tests.bench
 	@$(PY) -m tests.bench.fold
@@ -109,6 +134,7 @@ lock: $(STAMPS)/venv ## pin every version with its sha256 anew (UPGRADE=1 takes 
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check $(UV_PIN)
 	@$(COMPILE) --group build --output-file requirements/build.txt
 	@$(COMPILE) pyproject.toml --group dev --output-file requirements/pipeline.txt
+	@$(COMPILE) $(AIRFLOW_AS_OF) requirements/airflow.in --output-file requirements/airflow.txt
 
 clean: ## remove what make made, not the lake
-	@rm -rf $(VENV) .uv build dist clm_lake.egg-info
+	@rm -rf $(VENV) $(VENV_AIRFLOW) .uv build dist clm_lake.egg-info
