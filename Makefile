@@ -80,7 +80,7 @@ demo: setup ## a small made-up super-app through the whole night, from deliverie
 	@$(CLM) demo
 
 test: setup ## the tests, without the slow ones; those on real data skip where it is absent
-	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest -m "not slow and not airflow" -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, import rules, dependencies, generated docs in step
 	$(PY) -m ruff format --check .
@@ -89,6 +89,7 @@ check: setup ## format, lint, types, import rules, dependencies, generated docs 
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(PY) -m schemas.docs --check
+	$(PY) -m dags.docs --check
 
 # Outside `check`: what is known changes without a change of ours, and it needs PyPI itself.
 audit: $(STAMPS)/packages ## known vulnerabilities of every locked package (not of the jars)
@@ -96,6 +97,7 @@ audit: $(STAMPS)/packages ## known vulnerabilities of every locked package (not 
 
 docs: setup ## write the generated docs anew
 	@$(PY) -m schemas.docs
+	@$(PY) -m dags.docs
 
 run: setup ## one night: make run DATE=2026-11-23
 	@$(CLM) run $${DATE:+--date "$$DATE"}

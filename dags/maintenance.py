@@ -26,7 +26,7 @@ with DAG(
     max_active_runs=1,
     default_args={"owner": "lake", "pool": "clm_lake", "retries": 8},
     on_failure_callback=alerts.failed,
-):
+) as dag:
     repair = ClmOperator(task_id="repair", command=["repair"], doc_md="Notes that the next night takes what waits.")
     maintain = ClmOperator(task_id="maintain", command=["maintain"], doc_md="Lets go of what is kept no longer.")
     repair >> maintain

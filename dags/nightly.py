@@ -36,15 +36,14 @@ with DAG(
     max_active_runs=1,
     params={"date": Param(None, type=["null", "string"], format="date", description="The as-of date.")},
     user_defined_macros={"as_of": partial(as_of, zone=ZONE)},
-    default_args={"owner": "lake", "pool": "clm_lake", "retries": 8},
+    default_args={"owner": "lake", "pool": "clm_lake", "retries": 8, "depends_on_past": True},
     on_failure_callback=alerts.failed,
     deadline=DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=4), AsyncCallback(alerts.late)),
-):
+) as dag:
     tasks = {
         stage: ClmOperator(
             task_id=stage,
             command=["run", "--date", DAY, "--stage", stage],
-            depends_on_past=stage != "land",
             outlets=[Asset(table, uri=f"x-clm://{table}") for table in pipeline.marts(SETTINGS, stage)],
             doc_md=pipeline.told(SETTINGS, stage),
         )

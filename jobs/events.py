@@ -41,8 +41,8 @@ def tell(settings: Settings, event: dict[str, Any]) -> None:
         with (root / FILE).open("a", encoding="utf-8") as opened:
             opened.write(text + "\n")
     if url := os.environ.get(URL):
-        request = Request(url, text.encode(), {"Content-Type": "application/json"}, method="POST")  # noqa: S310
         try:
+            request = Request(url, text.encode(), {"Content-Type": "application/json"}, method="POST")  # noqa: S310
             with urlopen(request, timeout=PATIENCE_SECONDS):  # noqa: S310
                 pass
         except (OSError, ValueError) as error:
