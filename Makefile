@@ -79,7 +79,7 @@ airflow-stop: ## end it, with what it has started
 demo: setup ## a small made-up super-app through the whole night, from deliveries to lists
 	@$(CLM) demo
 
-test: setup ## the tests, without the slow ones; those on real data skip where it is absent
+test: setup $(STAMPS)/airflow ## the tests, without the slow ones; those on real data skip where it is absent
 	@$(PY) -m pytest -m "not slow and not airflow" -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, import rules, dependencies, generated docs in step

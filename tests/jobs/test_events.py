@@ -74,7 +74,7 @@ def listener() -> Iterator[tuple[str, list[bytes]]]:
             self.send_response(500 if b"refuse" in sent[-1] else 200)
             self.end_headers()
 
-        def log_message(self, *args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)

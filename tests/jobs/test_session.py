@@ -1,4 +1,4 @@
-"""A session for few rows, while a query over many is under way."""
+"""What Spark is told when it starts; and a session for few rows, while a query over many is under way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from threading import Event
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.session import INTERPRETED, MANY_ROWS, TASKS, ManyRows
+from jobs.__main__ import main
+from jobs.session import INTERPRETED, MANY_ROWS, TASKS, ManyRows, spark_options
+from tests.conftest import Place
 
 WHOLE_STAGE = "spark.sql.codegen.wholeStage"
 
@@ -63,3 +65,19 @@ def test_an_error_leaves_the_session_as_it_was(spark: SparkSession, tasks: str) 
 def test_a_session_that_compiles_stays_as_it_is(compiled: SparkSession, tasks: str) -> None:
     with ManyRows(compiled).compiled(MANY_ROWS):
         assert settings_of(compiled) == ("true", tasks)
+
+
+def test_what_spark_submit_is_told_is_what_a_session_is_told(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """As Java reads a properties file: a key until the first blank, and a backslash begins an escape."""
+    settings = place.configure(
+        base='[spark]\nmaster = "local[1]"\n[spark.conf]\n"spark.some.pattern" = "a\\\\\\\\d b"\n'
+    )
+    assert settings.spark.conf["spark.some.pattern"] == r"a\\d b"
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in place.environ.items():
+            patched.setenv(name, value)
+        assert main(["spark-properties", "--out", str(place.root / "spark.properties")]) == 0
+        assert main(["spark-properties", "--out", str(place.root / "no folder" / "spark.properties")]) == 1
+    assert "cannot be written (No such file or directory)" in capsys.readouterr().err
+    lines = (place.root / "spark.properties").read_text().splitlines()
+    assert dict(line.replace("\\\\", "\\").split(" ", 1) for line in lines) == spark_options(settings)
