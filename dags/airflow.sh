@@ -1,9 +1,8 @@
 #!/bin/sh
 # Airflow for this checkout, on 127.0.0.1 only: start | stop | status | run ARGS (any command of `airflow`).
-# All it keeps lies in AIRFLOW_HOME, readable by its owner alone. What is set here wins nothing over the environment but
-# addresses: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN names a PostgreSQL, AIRFLOW_CONN_SPARK_DEFAULT another Spark.
+# All it keeps lies in AIRFLOW_HOME, readable by its owner alone. AIRFLOW__DATABASE__SQL_ALCHEMY_CONN names a PostgreSQL;
+# who shares one between machines gives them the same AIRFLOW__CORE__FERNET_KEY and AIRFLOW__API_AUTH__JWT_SECRET too.
 set -eu
-umask 077
 ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 BIN=${CLM_AIRFLOW_VENV:-$ROOT/.venv-airflow}/bin
 PIPELINE=${CLM_VENV:-$ROOT/.venv}
@@ -14,11 +13,11 @@ RUN=$AIRFLOW_HOME/run LOG=$AIRFLOW_HOME/log
 PATIENCE=${PATIENCE:-90}
 
 if [ ! -x "$BIN/airflow" ]; then echo "Airflow is not installed: say make airflow." >&2; exit 1; fi
-mkdir -p "$RUN" "$LOG"
+(umask 077 && mkdir -p "$RUN" "$LOG" && chmod 700 "$AIRFLOW_HOME")
 
 # made NAME CODE: a secret that is made once and never shown.
 made() {
-  [ -s "$RUN/$1" ] || "$BIN/python" -c "$2" > "$RUN/$1"
+  [ -s "$RUN/$1" ] || (umask 077 && "$BIN/python" -c "$2" > "$RUN/$1")
   cat "$RUN/$1"
 }
 
@@ -41,13 +40,18 @@ export AIRFLOW__CORE__EXECUTION_API_SERVER_URL="http://127.0.0.1:$PORT/execution
 export AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT="$PORT" AIRFLOW__API__BASE_URL="http://127.0.0.1:$PORT"
 export AIRFLOW__API__WORKERS=1
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=False
-AIRFLOW__CORE__FERNET_KEY=$(made fernet 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())')
-AIRFLOW__API__SECRET_KEY=$(made api_secret 'import secrets; print(secrets.token_hex(32))')
-AIRFLOW__API_AUTH__JWT_SECRET=$(made jwt_secret 'import secrets; print(secrets.token_hex(32))')
+KEY='from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'
+SECRET='import secrets; print(secrets.token_hex(32))'
+AIRFLOW__CORE__FERNET_KEY=${AIRFLOW__CORE__FERNET_KEY:-$(made fernet "$KEY")}
+AIRFLOW__API__SECRET_KEY=${AIRFLOW__API__SECRET_KEY:-$(made api_secret "$SECRET")}
+AIRFLOW__API_AUTH__JWT_SECRET=${AIRFLOW__API_AUTH__JWT_SECRET:-$(made jwt_secret "$SECRET")}
 export AIRFLOW__CORE__FERNET_KEY AIRFLOW__API__SECRET_KEY AIRFLOW__API_AUTH__JWT_SECRET
 made password.json 'import json, secrets; print(json.dumps({"clm": secrets.token_urlsafe(24)}))' > /dev/null
 
-is_alive() { [ -s "$RUN/$1.pid" ] && kill -0 "$(cat "$RUN/$1.pid")" 2> /dev/null; }
+# A process by its number and when it began, since numbers come again after a reboot.
+born() { ps -o lstart= -p "$1" 2> /dev/null | tr -s ' ' _; }
+pid_of() { cut -d ' ' -f 1 "$RUN/$1.pid"; }
+is_alive() { [ -s "$RUN/$1.pid" ] && [ "$(cat "$RUN/$1.pid")" = "$(pid_of "$1") $(born "$(pid_of "$1")")" ]; }
 
 # Each part leads a session of its own, by which all that it started is found again.
 begin() {
@@ -55,15 +59,15 @@ begin() {
   shift
   if is_alive "$name"; then echo "$name is there already." >&2; return; fi
   setsid "$BIN/airflow" "$@" > "$LOG/$name.log" 2>&1 < /dev/null &
-  echo $! > "$RUN/$name.pid"
+  echo "$! $(born $!)" > "$RUN/$name.pid"
 }
 
 members() { ps -o pid= -s "$1"; }
 
 # The scheduler waits for its tasks, each a process group of its session, so they are told as well.
 end() {
-  if [ -s "$RUN/$1.pid" ]; then
-    leader=$(cat "$RUN/$1.pid")
+  if is_alive "$1"; then
+    leader=$(pid_of "$1")
     kill -TERM "$leader" 2> /dev/null || true
     ps -o pid=,pgid= -s "$leader" | while read -r pid group; do
       if [ "$group" != "$leader" ]; then kill -TERM "$pid" 2> /dev/null || true; fi
@@ -74,8 +78,8 @@ end() {
       echo "$1 left process $pid, which is killed." >&2
       kill -KILL "$pid" 2> /dev/null || true
     done
-    rm -f "$RUN/$1.pid"
   fi
+  rm -f "$RUN/$1.pid"
 }
 
 case "${1:-}" in

@@ -6,6 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+# What waits for the lake comes again after 5, 10, 20, 40 minutes and then every hour, for five hours.
+RETRIES = {"retries": 8, "retry_exponential_backoff": 2, "max_retry_delay": timedelta(hours=1)}
+# Kinds of runs that are for the interval of the timetable.
+BY_INTERVAL = ("scheduled", "backfill")
+
 
 def as_of(dag_run: Any, zone: str) -> str:
     """The as-of date of a run, in the lake's zone; Airflow's own `ds` is the date in UTC, which is another one.
@@ -15,5 +20,12 @@ def as_of(dag_run: Any, zone: str) -> str:
     """
     if named := (dag_run.conf or {}).get("date"):
         return str(named)
-    moment: datetime = dag_run.data_interval_start or dag_run.run_after - timedelta(days=1)
-    return moment.astimezone(ZoneInfo(zone)).date().isoformat()
+    # An enumeration, whose own text names its class as well.
+    kind = getattr(dag_run.run_type, "value", dag_run.run_type)
+    moment = dag_run.data_interval_start if kind in BY_INTERVAL else _time(dag_run.run_after) - timedelta(days=1)
+    return _time(moment).astimezone(ZoneInfo(zone)).date().isoformat()
+
+
+def _time(told: datetime | str) -> datetime:
+    """Airflow tells a deadline's callback times as text."""
+    return datetime.fromisoformat(told) if isinstance(told, str) else told

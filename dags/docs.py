@@ -13,6 +13,7 @@ from pathlib import Path
 
 import conf
 from conf import Settings
+from dags import alerts
 from jobs import pipeline
 
 DAGS = Path(__file__).parent
@@ -51,8 +52,12 @@ def main(arguments: Sequence[str]) -> int:
 def _dag(tree: ast.Module) -> str:
     [dag] = _calls(tree, "DAG")
     [timetable] = _calls(tree, "CronDataIntervalTimetable")
-    name, when = ast.literal_eval(dag.args[0]), ast.literal_eval(timetable.args[0])
-    return f"## {name}\n\nSchedule: `{when}`\n\n{ast.get_docstring(tree)}"
+    when = ast.literal_eval(timetable.args[0])
+    return f"## {_name(dag.args[0])}\n\nSchedule: `{when}`\n\n{ast.get_docstring(tree)}"
+
+
+def _name(said: ast.expr) -> str:
+    return alerts.NIGHTLY if isinstance(said, ast.Attribute) else str(ast.literal_eval(said))
 
 
 def _calls(tree: ast.Module, name: str) -> list[ast.Call]:

@@ -12,6 +12,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable
 
 import conf
 from dags import alerts
+from dags.dates import RETRIES
 from dags.operators import ClmOperator
 
 ZONE = conf.load(None).lake.zone
@@ -24,7 +25,7 @@ with DAG(
     start_date=pendulum.datetime(2026, 1, 1, tz=ZONE),
     catchup=False,
     max_active_runs=1,
-    default_args={"owner": "lake", "pool": "clm_lake", "retries": 8},
+    default_args={"owner": "lake", "pool": "clm_lake", **RETRIES},
     on_failure_callback=alerts.failed,
 ) as dag:
     repair = ClmOperator(task_id="repair", command=["repair"], doc_md="Notes that the next night takes what waits.")

@@ -18,7 +18,7 @@ from airflow.sdk import DAG, Asset, AsyncCallback, CronDataIntervalTimetable, De
 
 import conf
 from dags import alerts
-from dags.dates import as_of
+from dags.dates import RETRIES, as_of
 from dags.operators import ClmOperator
 from jobs import pipeline
 
@@ -27,16 +27,17 @@ ZONE = SETTINGS.lake.zone
 DAY = "{{ as_of(dag_run) }}"
 
 with DAG(
-    "clm_nightly",
+    alerts.NIGHTLY,
     doc_md=__doc__,
     tags=["clm", "nightly"],
     schedule=CronDataIntervalTimetable("0 2 * * *", timezone=ZONE),
     start_date=pendulum.datetime(2026, 1, 1, tz=ZONE),
     catchup=False,
-    max_active_runs=1,
+    # Of nights that wait for a failed one, that one has to be let in; the pool lets one at a time write.
+    max_active_runs=16,
     params={"date": Param(None, type=["null", "string"], format="date", description="The as-of date.")},
     user_defined_macros={"as_of": partial(as_of, zone=ZONE)},
-    default_args={"owner": "lake", "pool": "clm_lake", "retries": 8, "depends_on_past": True},
+    default_args={"owner": "lake", "pool": "clm_lake", "depends_on_past": True, **RETRIES},
     on_failure_callback=alerts.failed,
     deadline=DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=4), AsyncCallback(alerts.late)),
 ) as dag:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 REFUSED, BUSY = 3, 4
-# For a run that is told to end: to note its end and free the lake.
-PATIENCE_SECONDS = 60
+# For a run that is told to end: to note its end and free the lake. Airflow itself kills what has not ended by then.
+PATIENCE_SECONDS = 5
 
 
 class ClmOperator(SparkSubmitOperator):
@@ -44,8 +45,10 @@ class ClmOperator(SparkSubmitOperator):
     def on_kill(self) -> None:
         """Let clm end by itself, which frees the lake; the provider would kill its Java and leave Python behind."""
         if self._process and self._process.poll() is None:
-            for child in Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split():
-                os.kill(int(child), signal.SIGTERM)
+            for thread in Path(f"/proc/{self._process.pid}/task").glob("*/children"):
+                with suppress(OSError):
+                    for child in thread.read_text().split():
+                        os.kill(int(child), signal.SIGTERM)
             until = time.monotonic() + PATIENCE_SECONDS
             while self._process.poll() is None and time.monotonic() < until:
                 time.sleep(0.5)

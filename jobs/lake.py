@@ -294,7 +294,9 @@ class Lake:
         return [day for day in kept if day not in needed and not is_kept_snapshot(day, newest)]
 
     def _note(self, table: str, commit: Commit) -> None:
-        self.ledger.record(commit_info.publications(table, commit), {table: commit_info.dropped(commit)})
+        published, dropped = commit_info.publications(table, commit), commit_info.dropped(commit)
+        newest = None if published else (table, commit.version, commit.sha256)
+        self.ledger.record(published, {table: dropped}, newest=newest)
 
     def _refuse_vanishing(
         self, staged: Staged, before: Mapping[date, Publication], announced_empty: Collection[date]
@@ -342,4 +344,7 @@ class Lake:
             if commit.metadata.get("table") == table:
                 self._note(table, commit)
                 found += 1
+            else:
+                # Of a column that was added, say: the entries before it may go from the log with the next checkpoint.
+                self.ledger.record([], newest=(table, commit.version, commit.sha256))
         return found

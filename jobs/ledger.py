@@ -24,6 +24,8 @@ from jobs.ledger_records import Delivery, Publication, Run, Upstream
 __all__ = ["Delivery", "Holder", "Lease", "Ledger", "Publication", "Run", "Upstream", "utc_now"]
 
 FIRST_NIGHT = "first_night"
+# What only takes days out of a table is no publication, and still its newest version.
+NEWEST = "newest_version of "
 
 
 def utc_now() -> datetime:
@@ -124,16 +126,27 @@ class Ledger:
         with self._reads.begin() as connection:
             return ledger_publications.newest_drawn(connection, table, days)
 
-    def record(self, publications: Sequence[Publication], dropped: Mapping[str, Sequence[date]] | None = None) -> None:
+    def record(
+        self,
+        publications: Sequence[Publication],
+        dropped: Mapping[str, Sequence[date]] | None = None,
+        *,
+        newest: tuple[str, int, str] | None = None,
+    ) -> None:
         """Notes what was published, with its lineage; what is noted already stays as it is.
 
-        `dropped`: table → days that left the lake with that commit. Raises Failed when a generation is
+        `dropped`: table → days that left the lake with that commit; `newest`: of a commit that published nothing, its
+        table, version and the sha256 of its log entry. Raises Failed when a generation is
         noted with another version, rows or digest.
         """
         with self._writes.begin() as connection:
             for table, days in (dropped or {}).items():
                 of_days = PUBLICATIONS.c.table_name == table, PUBLICATIONS.c.day.in_(days)
                 connection.execute(sa.update(PUBLICATIONS).where(*of_days).values(is_kept=False))
+            if newest is not None:
+                table, version, sha256 = newest
+                connection.execute(sa.delete(META).where(META.c.key == f"{NEWEST}{table}"))
+                connection.execute(sa.insert(META).values(key=f"{NEWEST}{table}", value=f"{version} {sha256}"))
             new = ledger_publications.unrecorded(connection, publications)
             ledger_publications.record(connection, new, self._clock())
             nights = [each.day for each in publications if each.table.startswith(("raw.", "core."))]
@@ -185,7 +198,12 @@ class Ledger:
         query = query.where(PUBLICATIONS.c.table_name == table).order_by(PUBLICATIONS.c.version.desc()).limit(1)
         with self._reads.begin() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else (row.version, row.commit_sha256)
+            noted = _meta(connection, f"{NEWEST}{table}")
+        found = [(row.version, row.commit_sha256)] if row else []
+        if noted is not None:
+            version, sha256 = noted.split()
+            found.append((int(version), sha256))
+        return max(found, default=None)
 
     def lineage(self, table: str, day: date) -> list[Upstream]:
         """What the newest publication of the day was computed from; empty when it is not published."""

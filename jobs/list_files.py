@@ -11,9 +11,11 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,7 +29,10 @@ from schemas.table import Column
 MANIFEST = "manifest.json"
 KEPT_GENERATIONS = 2
 ROWS_OF_A_FILE = 1_000_000
-DAMAGED = "Restore its folder from a backup; or move it away and deliver its night again, and nobody is told twice."
+DAMAGED = (
+    "Restore its folder from a backup; or move it out of exports/ and deliver its night again: nobody is told twice."
+)
+DATED = re.compile(r"date=(\d{4}-\d{2}-\d{2})")
 ARROW_TYPES = {
     "string": pa.string(),
     "int": pa.int32(),
@@ -118,6 +123,12 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     except ValueError:
         raise Failed(f"{path} is no manifest. {DAMAGED}") from None
+
+
+def dated(root: Path) -> list[tuple[date, Path]]:
+    """The folders of dates below `root`, oldest first; what has another name is no list."""
+    found = ((DATED.fullmatch(path.name), path) for path in root.rglob("date=*"))
+    return sorted((date.fromisoformat(name[1]), path) for name, path in found if name)
 
 
 def intact(folder: Path, manifest: Mapping[str, Any], form: str, key: str = "files") -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from conf import Settings
 from jobs import night_audiences
 from jobs.errors import Failed
 from jobs.ledger import Ledger
-from jobs.list_files import MANIFEST
+from jobs.list_files import MANIFEST, dated
 from jobs.pipeline import table_of
 from jobs.places import local_path
 from jobs.progress import Progress
@@ -51,15 +51,16 @@ class Outlook:
     free: int
     nights_left: int | None
 
-    @property
-    def is_soon_full(self) -> bool:
-        return self.nights_left is not None and self.nights_left < SOON
+    def __str__(self) -> str:
+        left = "for ever" if self.nights_left is None else f"for {self.nights_left} more nights"
+        return f"{self.free >> 20} MiB are free: enough {left}, at what the newest nights have added"
 
 
-def maintain(settings: Settings, *, progress: Progress) -> Outlook:
+def maintain(settings: Settings, *, progress: Progress, tell: Callable[[Outlook], None]) -> None:
     """Let go of partitions and lists that are kept no longer, then of files that no table names any more.
 
-    Raises Failed where nothing is published yet, and Busy where a run holds the lake. Killed and repeated it goes on.
+    Killed and repeated it goes on. Raises Busy where a run holds the lake; Failed where nothing is published yet, and,
+    once all is done and told, where the disk will soon be full.
     """
     root = local_path(settings.lake.root)
     if root is None:
@@ -70,8 +71,11 @@ def maintain(settings: Settings, *, progress: Progress) -> Outlook:
     with opened(settings, "maintain", last, last, None, progress) as night:
         done = [_table(night, table, last) for table in _tables(night)]
         done += _lists(root / "exports", last)
-    nightly, free = sum(each.nightly for each in done), shutil.disk_usage(root).free
-    return Outlook(done, free, free // nightly if nightly else None)
+        nightly, free = sum(each.nightly for each in done), shutil.disk_usage(root).free
+        outlook = Outlook(done, free, free // nightly if nightly else None)
+        tell(outlook)
+        if outlook.nights_left is not None and outlook.nights_left < SOON:
+            raise Failed(f"{outlook}. Give the lake more room.")
 
 
 def _tables(night: Night) -> Iterator[Table]:
@@ -102,20 +106,20 @@ def _lists(root: Path, last: date) -> Iterator[Maintained]:
     oldest = oldest_kept(KEEP_LISTS, last)
     for kind in sorted(root.glob("*")):
         before, gone = _size(kind), set[date]()
-        for folder in sorted(kind.rglob("date=*")):
-            day = date.fromisoformat(folder.name.removeprefix("date="))
+        for day, folder in dated(kind):
             if day < oldest and not (kind.name == night_audiences.LIST and _is_newest(folder)):
                 shutil.rmtree(folder)
                 gone.add(day)
         after = _size(kind)
-        newest = sorted(kind.rglob("date=*"), key=lambda folder: folder.name)[-1:]
-        named = {folder for folder in kind.rglob("date=*") if folder.name == newest[0].name} if newest else set[Path]()
-        yield Maintained(f"exports/{kind.name}", sorted(gone), before - after, after, sum(map(_size, named)))
+        left = dated(kind)
+        nightly = sum(_size(folder) for day, folder in left if day == left[-1][0])
+        yield Maintained(f"exports/{kind.name}", sorted(gone), before - after, after, nightly)
 
 
 def _is_newest(folder: Path) -> bool:
     """Whether no later date of the same list has been told."""
-    return not any(told.parent.name > folder.name for told in folder.parent.glob(f"date=*/{MANIFEST}"))
+    later = (path for _, path in dated(folder.parent) if path.name > folder.name)
+    return not any((path / MANIFEST).exists() for path in later)
 
 
 def _size(folder: Path, below: str = "*") -> int:

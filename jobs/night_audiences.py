@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow.dataset as ds
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from jobs import audience
+from jobs.errors import Failed
 from jobs.exporting import StoppedMeanwhile, batches, exports, refuse_stopped, scratch, stamp, write_sorted
-from jobs.list_files import FORMATS, MANIFEST, Content, intact, read_manifest
+from jobs.list_files import FORMATS, MANIFEST, Content, dated, intact, read_manifest
 from jobs.list_manifest import ROWS, ListOfNight, State, bring_up_to_date
 from jobs.lists import AUDIENCE_CHANNEL
 from jobs.night_consents import consented, customers_with, midnight, newest_customers
@@ -65,17 +66,19 @@ def export(
     *,
     triggers: Collection[str] | None = None,
     only_remove: bool = False,
+    damaged: list[str],
 ) -> list[dict[str, Any]]:
     """The manifests of the audiences of the night, of all triggers or of some; none where nobody can be matched.
 
     `only_remove`, and of a night that is past: nobody is added any more, but who should not be in them is taken out.
-    What was told of a later night stays: an audience is a state, and its newest one counts.
+    What was told of a later night stays: an audience is a state, and its newest one counts. What is wrong with those
+    that cannot be read is added to `damaged`, and they stay as they are.
     """
     if not has_table(night.settings, CONTACT_HASHES.name) or not night.ledger.days(CONTACT_HASHES.name):
         return []
     root = exports(night) / LIST
     only_remove = only_remove or _is_past(night, day, now)
-    found = _audiences(night, day, root, triggers, only_remove=only_remove)
+    found = _audiences(night, day, root, triggers, damaged, only_remove=only_remove)
     wanted = [each for each in found if not _later(root, each.name, day) and (each.held or not only_remove)]
     if not wanted:
         return []
@@ -127,32 +130,41 @@ def _publish(
 
 
 def _audiences(
-    night: Night, day: date, root: Path, triggers: Collection[str] | None, *, only_remove: bool
+    night: Night, day: date, root: Path, triggers: Collection[str] | None, damaged: list[str], *, only_remove: bool
 ) -> list[_Audience]:
     """Those that have a rule on the night, and those that still have members and have none any more."""
     status = {row["trigger"]: row for row in night.lake.read_day(TRIGGER_STATUS.name, day).collect()}
     rules = {each.name for each in night.book.triggers if AUDIENCE_CHANNEL in each.policy.channels} & status.keys()
-    told = {path.name: _newest(path, day) for path in root.glob("*")}
-    orphans = {name for name, manifest in told.items() if name not in rules and manifest.get("members")}
-    stops = night.ledger.stops()
+    known = rules | {path.name for path in root.glob("*") if path.is_dir() and not path.name.startswith(".")}
     found: list[_Audience] = []
-    for name in sorted((rules | orphans) & (rules | orphans if triggers is None else set(triggers))):
-        earlier, again = _told(root, name, day)
-        stopped = stops.get(name, stops.get(""))
-        if name in orphans:
-            why = "conf has no such audience any more, or it is switched off"
-            found.append(_Audience(name, told[name]["rule_version"], "ok", why, earlier, again, "nobody"))
-        elif stopped is not None:
-            why = f"stopped: {stopped}"
-            found.append(_Audience(name, status[name]["rule_version"], "ok", why, earlier, again, "nobody"))
-        else:
-            row = status[name]
-            # A rule that could not be answered takes nobody in, and takes nothing back.
-            takes: Literal["held", "selected"] = "held" if only_remove or row["state"] != "ok" else "selected"
-            so_far = read_manifest(root / name / f"date={day}") or {"reason": ONLY_LESS}
-            why = row["why"] or (so_far["reason"] if only_remove else None)
-            found.append(_Audience(name, row["rule_version"], row["state"], why, earlier, again, takes))
+    for name in sorted(known if triggers is None else known & set(triggers)):
+        try:
+            each = _audience_of(night, day, root / name, status[name] if name in rules else None, only_remove)
+        except Failed as error:
+            damaged.append(str(error))
+            continue
+        if each is not None:
+            found.append(each)
     return found
+
+
+def _audience_of(night: Night, day: date, folder: Path, rule: Row | None, only_remove: bool) -> _Audience | None:
+    """The audience as the night has it; `rule`: how its rule stands, None where it has none and is to be left."""
+    name, stops, newest = folder.name, night.ledger.stops(), _newest(folder, day)
+    earlier, again = _told(folder, day)
+    stopped = stops.get(name, stops.get(""))
+    if rule is None:
+        if not newest.get("members"):
+            return None
+        why = "conf has no such audience any more, or it is switched off"
+        return _Audience(name, newest["rule_version"], "ok", why, earlier, again, "nobody")
+    if stopped is not None:
+        return _Audience(name, rule["rule_version"], "ok", f"stopped: {stopped}", earlier, again, "nobody")
+    # A rule that could not be answered takes nobody in, and takes nothing back.
+    takes: Literal["held", "selected"] = "held" if only_remove or rule["state"] != "ok" else "selected"
+    so_far = read_manifest(folder / f"date={day}") or {"reason": ONLY_LESS}
+    why = rule["why"] or (so_far["reason"] if only_remove else None)
+    return _Audience(name, rule["rule_version"], rule["state"], why, earlier, again, takes)
 
 
 def _state(each: _Audience, rows: int) -> State:
@@ -198,13 +210,13 @@ def _selected(night: Night, day: date, rules: Sequence[TriggerRule]) -> DataFram
 
 
 def _later(root: Path, name: str, day: date) -> bool:
-    return any(path.parent.name > f"date={day}" for path in (root / name).glob(f"date=*/{MANIFEST}"))
+    return any(later > day and (path / MANIFEST).exists() for later, path in dated(root / name))
 
 
-def _told(root: Path, name: str, day: date) -> tuple[list[str], list[str]]:
+def _told(folder: Path, day: date) -> tuple[list[str], list[str]]:
     """The files of the full state as it was told before this night, and by this night so far."""
-    before = next((told for path in _earlier(root / name, day) if (told := _snapshot(path))), [])
-    return before, _snapshot(root / name / f"date={day}")
+    before = next((told for path in _earlier(folder, day) if (told := _snapshot(path))), [])
+    return before, _snapshot(folder / f"date={day}")
 
 
 def _newest(folder: Path, day: date) -> Mapping[str, Any]:
@@ -215,7 +227,7 @@ def _newest(folder: Path, day: date) -> Mapping[str, Any]:
 
 def _earlier(folder: Path, day: date) -> list[Path]:
     """The folders of the nights before this one, newest first."""
-    return sorted((path for path in folder.glob("date=*") if path.name < f"date={day}"), reverse=True)
+    return [path for earlier, path in reversed(dated(folder)) if earlier < day]
 
 
 def _snapshot(folder: Path) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
 from jobs import night_audiences, night_icons, night_messages
-from jobs.errors import Busy, Usage
+from jobs.errors import Busy, Failed, Usage
 from jobs.ledger import utc_now
 from jobs.night_messages import Delivered
 from jobs.pipeline import has_table
@@ -33,16 +33,17 @@ def deliver(
 ) -> list[Delivered]:
     """Bring the lists of a night up to date, of all triggers or of some; returns those of messages.
 
-    Raises Busy where the night has not selected, and Failed where files cannot be written.
+    Raises Busy where the night has not selected, and Failed where files cannot be written or a list is damaged.
     """
     for table in (SELECTIONS.name, TRIGGER_STATUS.name):
         if not night.ledger.published(table, day, day):
             raise Busy(f"{table} {day} is not published: run `clm run --date {day}` first.")
-    now = now or night.now or utc_now()
-    delivered = night_messages.deliver(night, day, triggers=triggers, now=now)
-    night_audiences.export(night, day, now, triggers=triggers)
+    now, damaged = now or night.now or utc_now(), list[str]()
+    delivered = night_messages.deliver(night, day, triggers=triggers, now=now, damaged=damaged)
+    night_audiences.export(night, day, now, triggers=triggers, damaged=damaged)
     if triggers is None:
         night_icons.export(night, day, now)
+    _refuse_damaged(damaged)
     return delivered
 
 
@@ -51,9 +52,17 @@ def take_back(night: Night, last: date, now: datetime, triggers: Collection[str]
 
     That is what was stopped, and who has withdrawn or was deleted; `last` is the last night. Returns the messages'.
     """
-    taken = night_messages.take_back(night, now, triggers)
-    night_audiences.export(night, last, now, triggers=triggers, only_remove=True)
+    damaged: list[str] = []
+    taken = night_messages.take_back(night, now, triggers, damaged=damaged)
+    night_audiences.export(night, last, now, triggers=triggers, only_remove=True, damaged=damaged)
+    _refuse_damaged(damaged)
     return taken
+
+
+def _refuse_damaged(damaged: Sequence[str]) -> None:
+    """Raises Failed for lists that cannot be read, now that all the others are seen to."""
+    if damaged:
+        raise Failed("\n".join([*damaged, "All other lists were seen to."]))
 
 
 def refuse_replay(night: Night, day: date) -> None:

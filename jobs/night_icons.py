@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs import icon_order
 from jobs.exporting import batches, exports, scratch, stamp, write_sorted
-from jobs.list_files import Content
+from jobs.list_files import MANIFEST, Content, dated
 from jobs.list_manifest import ROWS, ListOfNight, bring_up_to_date
 from jobs.runner import Night
 from schemas.core import CUSTOMER_DAILY
@@ -25,7 +25,7 @@ def export(night: Night, day: date, now: datetime) -> dict[str, Any] | None:
     if not night.settings.sources_of("app_events"):
         return None
     root = exports(night) / LIST
-    earlier = [path for path in root.glob("date=*/manifest.json") if path.parent.name < f"date={day}"]
+    earlier = [path for before, path in dated(root) if before < day and (path / MANIFEST).exists()]
     lake = night.lake
     rows = icon_order.transform(lake.read_day(CUSTOMER_PROFILE.name, day), lake.read_day(CUSTOMER_SEGMENTS.name, day))
     if earlier:

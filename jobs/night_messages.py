@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -24,7 +25,7 @@ from jobs.delivery import LIST, NAMES, ROW
 from jobs.errors import Failed, Usage
 from jobs.exporting import StoppedMeanwhile, batches, exports, refuse_stopped, scratch, stamp, write_sorted
 from jobs.frames import local_frame
-from jobs.list_files import FORMATS, Content, intact, read_manifest
+from jobs.list_files import FORMATS, Content, dated, intact, read_manifest
 from jobs.list_manifest import ROWS, TIME, ListOfNight, Stamp, State, bring_up_to_date
 from jobs.night_consents import consented, midnight, moment, newest_customers
 from jobs.runner import Night
@@ -71,47 +72,53 @@ class _List:
     blocked: str | None = None
 
 
-def deliver(night: Night, day: date, *, triggers: Collection[str] | None = None, now: datetime) -> list[Delivered]:
+def deliver(
+    night: Night, day: date, *, triggers: Collection[str] | None = None, now: datetime, damaged: list[str]
+) -> list[Delivered]:
     """Bring the lists of a night up to date, of all triggers or of some; what is told already is not told again.
 
-    Current consents are read once more and can only remove. Raises Usage for a trigger that
-    the night does not know, and Failed where files cannot be written; the lists before that stay as they were.
+    Current consents are read once more and can only remove. What is wrong with lists that cannot be read is added to
+    `damaged`, and they stay as they are. Raises Usage for a trigger that the night does not know, and Failed where
+    files cannot be written; the lists before that stay as they were.
     """
-    return _bring_up_to_date(night, day, _lists(night, day, now, triggers), now)
+    return _bring_up_to_date(night, day, _lists(night, day, now, triggers, damaged), now)
 
 
-def take_back(night: Night, now: datetime, triggers: Collection[str] | None = None) -> list[Delivered]:
+def take_back(
+    night: Night, now: datetime, triggers: Collection[str] | None = None, *, damaged: list[str]
+) -> list[Delivered]:
     """Cancel what is out, has not expired and should not be sent any more, of all triggers or of some.
 
-    That is what was stopped, and who has withdrawn or was deleted. Nobody is told of who was not before. Raises Failed
-    once all the others are taken back where a list is damaged.
+    That is what was stopped, and who has withdrawn or was deleted. Nobody is told of who was not before. `damaged` as
+    in `deliver`.
     """
     taken: list[Delivered] = []
-    found, damaged = unexpired(night, now, triggers)
-    for day, folders in sorted(found.items()):
+    for day, folders in sorted(unexpired(night, now, triggers, damaged=damaged).items()):
         lists_out = [(folder, told) for folder in folders if (told := read_manifest(folder))]
-        wanted = [_only_less(folder, told, _stopped(night, folder.parent.name)) for folder, told in lists_out]
+        wanted = [
+            _as_it_is(folder, told)
+            if (until := _told_until(folder)) and until <= now
+            else _only_less(folder, told, _stopped(night, folder.parent.name))
+            for folder, told in lists_out
+        ]
         taken += _bring_up_to_date(night, day, wanted, now)
-    if damaged:
-        raise Failed("\n".join([*damaged, "What else is out was looked through."]))
     return taken
 
 
 def unexpired(
-    night: Night, now: datetime, triggers: Collection[str] | None = None
-) -> tuple[dict[date, list[Path]], list[str]]:
-    """Night → folders of lists that tell of messages that have not expired, and what is wrong with damaged ones.
+    night: Night, now: datetime, triggers: Collection[str] | None = None, *, damaged: list[str]
+) -> dict[date, list[Path]]:
+    """Night → folders of lists that tell of messages that have not expired; `damaged` as in `deliver`.
 
     By the lists as they lie there, of all triggers or of some: what was valid for so many days when it was told stays
     so, and a run that was killed may have left them without receipts. One that is not noted yet is among them,
     whatever it tells.
     """
     found: dict[date, list[Path]] = {}
-    damaged: list[str] = []
     oldest = (now - timedelta(days=LONGEST + 2)).date()
     noted = _generations_noted(night, oldest, now.date() + timedelta(days=1))
-    for path in sorted((exports(night) / LIST).glob("*/date=*")):
-        trigger, day = path.parent.name, date.fromisoformat(path.name.removeprefix("date="))
+    for day, path in dated(exports(night) / LIST):
+        trigger = path.parent.name
         if day < oldest or (triggers is not None and trigger not in triggers):
             continue
         try:
@@ -122,7 +129,7 @@ def unexpired(
         is_noted = not told or not told["files"] or noted.get((day, trigger), 0) >= told["generation"]
         if (until and now < until) or not is_noted:
             found.setdefault(day, []).append(path)
-    return found, damaged
+    return found
 
 
 def _bring_up_to_date(night: Night, day: date, wanted: Sequence[_List], now: datetime) -> list[Delivered]:
@@ -160,7 +167,7 @@ def _told_until(folder: Path) -> datetime | None:
 # ---- what there is to deliver
 
 
-def _lists(night: Night, day: date, now: datetime, triggers: Collection[str] | None) -> list[_List]:
+def _lists(night: Night, day: date, now: datetime, triggers: Collection[str] | None, damaged: list[str]) -> list[_List]:
     root = exports(night) / LIST
     status = {row["trigger"]: row for row in night.lake.read_day(TRIGGER_STATUS.name, day).collect()}
     known = {*status, *(path.parent.name for path in root.glob(f"*/date={day}"))}
@@ -169,10 +176,13 @@ def _lists(night: Night, day: date, now: datetime, triggers: Collection[str] | N
     steps: dict[str, Counter[str]] = {name: Counter() for name in known}
     for row in night.lake.read_day(SELECTIONS.name, day).groupBy("trigger", "step").count().collect():
         steps.setdefault(row["trigger"], Counter())[row["step"]] = row["count"]
-    return [
-        _list_of(night, root / name / f"date={day}", status.get(name), steps[name], day, now)
-        for name in sorted(known if triggers is None else triggers)
-    ]
+    found: list[_List] = []
+    for name in sorted(known if triggers is None else triggers):
+        try:
+            found.append(_list_of(night, root / name / f"date={day}", status.get(name), steps[name], day, now))
+        except Failed as error:
+            damaged.append(str(error))
+    return found
 
 
 def _list_of(night: Night, folder: Path, told: Row | None, steps: Counter[str], day: date, now: datetime) -> _List:
@@ -185,7 +195,7 @@ def _list_of(night: Night, folder: Path, told: Row | None, steps: Counter[str], 
     expired_at = until or _expired_at(night, day, valid_days or LONGEST)
     has_files = bool(before and before["files"])
     if before and has_files and now >= expired_at and not night.even_expired:
-        return _List(name, folder, before, before["rule_version"], None, None, {}, "as it is")
+        return _as_it_is(folder, before)
     # A rule that could not be answered takes nothing back, and tells nobody new.
     if before and has_files and failed is not None and valid_days is not None:
         return _only_less(folder, before, stopped, failed["why"])
@@ -212,6 +222,10 @@ def _only_less(folder: Path, before: Mapping[str, Any], stopped: str | None, why
     still = None if said and said.startswith(STOPPED) else said
     blocked = "stopped" if stopped else None
     return _List(name, folder, before, version, None, stopped or why or still, funnel, "told", blocked)
+
+
+def _as_it_is(folder: Path, before: Mapping[str, Any]) -> _List:
+    return _List(folder.parent.name, folder, before, before["rule_version"], None, None, {}, "as it is")
 
 
 def _stopped(night: Night, trigger: str) -> str | None:
@@ -250,13 +264,17 @@ def _decide(night: Night, day: date, wanted: Sequence[_List], known: DataFrame, 
 
 
 def _reached(night: Night, day: date, wanted: Sequence[_List], known: DataFrame, at: str) -> DataFrame:
-    """Who may have a message of the night that it does not select any more; of all its lists, wanted or not."""
+    """Who may have a message of the night that it does not select any more; of all its lists that can be read."""
     if all(each.names != "selected" for each in wanted):
         return local_frame(night.spark, [], "customer_id string")
     selected = night.lake.read_day(SELECTIONS.name, day).where(F.col("step") == SELECTED).select("trigger_id")
-    folders = sorted((exports(night) / LIST).glob(f"*/date={day}"))
-    told = _rows(night, [(folder, manifest) for folder in folders if (manifest := read_manifest(folder))])
-    return delivery.reached(told, selected, known, at=at)
+    found: list[tuple[Path, Mapping[str, Any]]] = []
+    for folder in sorted((exports(night) / LIST).glob(f"*/date={day}")):
+        # One that is damaged is named by whoever delivers it.
+        with suppress(Failed):
+            if (manifest := read_manifest(folder)) and intact(folder, manifest, "parquet"):
+                found.append((folder, manifest))
+    return delivery.reached(_rows(night, found), selected, known, at=at)
 
 
 def _lost(night: Night, wanted: Sequence[_List], messages: DataFrame, known: DataFrame) -> DataFrame:

@@ -118,7 +118,9 @@ def spark_options(settings: Settings) -> dict[str, str]:
         # Two thirds of a tiny commit is this file, which replays the table's state.
         "spark.databricks.delta.writeChecksumFile.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "2",
-        # A vacuum would list a table's folders in 10,000 tasks.
+        # A vacuum would note itself as two versions of the table.
+        "spark.databricks.delta.vacuum.logging.enabled": "false",
+        # And it would list a table's folders in 10,000 tasks.
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         **settings.spark.conf,
     }

@@ -11,7 +11,8 @@ CONTACT_HASHES = Table(
     kind="log",
     key=("as_of_date", "token"),
     owner="privacy-team",
-    keep="25 months",
+    # As long as registrations: whoever is not delivered anew could not be matched any more.
+    keep="8 years",
     columns=(
         AS_OF_DATE,
         Column(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ import conf
 from jobs.cli.options import Debug, Env, Json, Quiet, console, find_ledger, ledger_of, print_json, print_table
 from jobs.errors import Failed
 from jobs.progress import progress_for
+
+if TYPE_CHECKING:
+    from jobs.maintenance import Outlook
 
 Out = Annotated[Path, typer.Option("--out", help="The file; one that is there is replaced.", show_default=False)]
 
@@ -55,23 +58,21 @@ def maintain(as_json: Json = False, env: Env = None, quiet: Quiet = False, debug
 
     from jobs.maintenance import maintain as carry_out
 
-    outlook = carry_out(settings, progress=progress)
-    rows = [
-        {
-            "table": each.name,
-            "let_go": len(each.expired),
-            "freed": each.freed,
-            "bytes": each.bytes,
-            "nightly": each.nightly,
-        }
-        for each in outlook.done
-    ]
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows, tuple(rows[0]))
-    left = "for ever" if outlook.nights_left is None else f"for {outlook.nights_left} more nights"
-    said = f"{outlook.free >> 20} MiB are free: enough {left}, at what the newest nights have added"
-    if outlook.is_soon_full:
-        raise Failed(f"{said}. Give the lake more room.")
-    progress.note(f"{said}.")
+    def tell(outlook: Outlook) -> None:
+        rows = [
+            {
+                "table": each.name,
+                "let_go": len(each.expired),
+                "freed": each.freed,
+                "bytes": each.bytes,
+                "nightly": each.nightly,
+            }
+            for each in outlook.done
+        ]
+        if as_json:
+            print_json(rows)
+        else:
+            print_table(rows, tuple(rows[0]))
+        progress.note(f"{outlook}.")
+
+    carry_out(settings, progress=progress, tell=tell)

@@ -28,7 +28,11 @@ def read(module: str) -> dict[str, Any]:
         "tasks": {
             task.task_id: {
                 "owner": task.owner,
-                "retries": task.retries,
+                # Seconds for which it is tried again and again, by Airflow's default of five minutes.
+                "patience": sum(
+                    min(300 * task.retry_exponential_backoff**n, task.max_retry_delay.total_seconds())
+                    for n in range(task.retries)
+                ),
                 "pool": task.pool,
                 "doc": task.doc_md or "",
                 "depends_on_past": task.depends_on_past,

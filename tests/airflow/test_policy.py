@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -14,10 +15,11 @@ from typing import Any
 import pytest
 
 import conf
-from dags import docs
+from dags import alerts, docs
 from dags.dates import as_of
 from jobs import pipeline
 from tests.airflow.installed import PYTHON, ROOT
+from tests.conftest import Place
 
 FILES = sorted(path.stem for path in (ROOT / "dags").glob("*.py") if "with DAG(" in path.read_text())
 LONGEST = 60
@@ -41,13 +43,13 @@ def test_every_dag_says_whose_it_is_and_what_it_does(read: dict[str, Any]) -> No
     for dag in read["dags"]:
         assert "clm" in dag["tags"]
         assert "runbook" in dag["doc"]
-        assert (dag["max_active_runs"], dag["catchup"], dag["has_failure_callback"]) == (1, False, True)
+        assert (dag["catchup"], dag["has_failure_callback"]) == (False, True)
         for task in dag["tasks"].values():
             assert task["owner"] not in ("", "airflow")
             assert task["doc"]
             # The lake takes one at a time, and whoever finds it busy comes again.
             assert (task["pool"], task["type"]) == ("clm_lake", "ClmOperator")
-            assert task["retries"] >= 3
+            assert task["patience"] > 4 * 3600
 
 
 @needs_airflow
@@ -65,6 +67,8 @@ def test_the_night_is_that_of_the_pipeline(read: dict[str, Any]) -> None:
     )
     assert all(task["depends_on_past"] for task in dag["tasks"].values())
     assert dag["has_deadline"]
+    # Nights that wait for a failed one must not keep it from being run again.
+    assert dag["max_active_runs"] > 7
     for stage, task in dag["tasks"].items():
         assert task["arguments"] == ["run", "--date", "{{ as_of(dag_run) }}", "--stage", stage, "--quiet"]
     announced = [uri for task in dag["tasks"].values() for uri in task["outlets"]]
@@ -88,18 +92,39 @@ MORNING = datetime(2026, 2, 5, 20, 30, tzinfo=UTC)  # two in the morning of the 
     ("run", "night"),
     [
         # Scheduled and backfilled: the day on which the interval begins, which UTC calls the day before.
-        ({"data_interval_start": MORNING}, "2026-02-06"),
-        ({"data_interval_start": MORNING, "conf": {}}, "2026-02-06"),
+        ({"run_type": "scheduled", "data_interval_start": MORNING}, "2026-02-06"),
+        ({"run_type": SimpleNamespace(value="backfill"), "data_interval_start": MORNING, "conf": {}}, "2026-02-06"),
         ({"conf": {"date": "2026-01-31"}}, "2026-01-31"),
         # Without a date: the day before it was started, in India; whenever its tasks are tried.
         ({"run_after": datetime(2026, 2, 6, 18, 29, tzinfo=UTC)}, "2026-02-05"),
         ({"run_after": datetime(2026, 2, 6, 18, 31, tzinfo=UTC)}, "2026-02-06"),
         ({"conf": {"date": None}, "run_after": datetime(2026, 2, 6, 12, tzinfo=UTC)}, "2026-02-05"),
+        # Whatever interval Airflow has found for it, and as a deadline's callback is told of it.
+        ({"data_interval_start": "2026-02-04T20:30:00Z", "run_after": "2026-02-05T19:30:00Z"}, "2026-02-05"),
     ],
 )
 def test_which_night_a_run_is_for(run: dict[str, Any], night: str) -> None:
-    told = SimpleNamespace(**{"conf": None, "data_interval_start": None, "run_after": None, **run})
+    told = SimpleNamespace(
+        **{"conf": None, "run_type": "manual", "data_interval_start": None, "run_after": None, **run}
+    )
     assert as_of(told, "Asia/Kolkata") == night
+
+
+def test_what_is_told_when_a_run_fails_or_is_late(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a deadline Airflow tells a dict of texts, of a failure an object."""
+    for name, value in place.environ.items():
+        monkeypatch.setenv(name, value)
+    place.configure()
+    run = {"dag_id": "clm_nightly", "conf": {}, "run_type": "scheduled", "data_interval_start": "2026-02-05T20:30:00Z"}
+    asyncio.run(alerts.late({"dag_run": {**run, "dag_run_id": "scheduled__1"}, "deadline": {}}))
+    alerts.failed({"dag_run": SimpleNamespace(**{**run, "data_interval_start": MORNING}, run_id="scheduled__2")})
+    alerts.failed({"dag_run": SimpleNamespace(**{**run, "dag_id": "clm_maintenance"}, run_id="scheduled__3")})
+    told = [json.loads(line) for line in (place.root / "lake" / "events.jsonl").read_text().splitlines()]
+    assert [(each["event"], each["night"], each["dag"], each["dag_run"]) for each in told] == [
+        ("late", "2026-02-06", "clm_nightly", "scheduled__1"),
+        ("failed", "2026-02-06", "clm_nightly", "scheduled__2"),
+        ("failed", "2026-02-06", "clm_maintenance", "scheduled__3"),
+    ]
 
 
 def test_the_page_of_the_dags_is_in_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,8 @@ def delivered(settings: Settings, now: datetime = IN_TIME, *, even_expired: bool
 
 def out(night: Night, now: datetime) -> dict[date, list[str]]:
     """Night → triggers of which messages are out."""
-    found, damaged = unexpired(night, now)
+    damaged: list[str] = []
+    found = unexpired(night, now, damaged=damaged)
     assert not damaged
     return {day: [folder.parent.name for folder in folders] for day, folders in found.items()}
 
@@ -264,9 +265,17 @@ def test_a_damaged_list_is_named_and_the_others_are_taken_back(settings: Setting
     parquet.write_bytes(parquet.read_bytes()[:100])
     with pytest.raises(Failed, match=r"broken/.*parquet is not the file that its manifest names") as refused:
         stop(settings, None, "wrong cashback", now=IN_TIME, progress=Progress())
-    assert "What else is out was looked through" in str(refused.value)
+    assert "All other lists were seen to" in str(refused.value)
     assert rows(settings, read_manifest(folder(settings)) or {}) == dict.fromkeys(sent, "cancel")
+    # What is only moved aside there is no list.
+    damaged.rename(damaged.with_name(f"{damaged.name}.damaged"))
+    assert stop(settings, None, "wrong cashback", now=IN_TIME, progress=Progress()) == []
+    resume(settings, None)
+    shutil.copytree(damaged.with_name(f"{damaged.name}.damaged"), damaged)
     (damaged / "manifest.json").write_text("{")
+    with pytest.raises(Failed, match=r"manifest\.json is no manifest.*\nAll other lists were seen to"):
+        delivered(settings)
+    assert rows(settings, read_manifest(folder(settings)) or {}) == sent
     with pytest.raises(Failed, match=r"manifest\.json is no manifest"):
         export_revocations(settings, now=IN_TIME, progress=Progress())
 

@@ -33,7 +33,13 @@ PUBLICATIONS_EACH = 4
 class ForgetfulLedger(Ledger):
     """A ledger whose disk is full when the commit has landed."""
 
-    def record(self, publications: Sequence[Publication], dropped: Mapping[str, Sequence[date]] | None = None) -> None:
+    def record(
+        self,
+        publications: Sequence[Publication],
+        dropped: Mapping[str, Sequence[date]] | None = None,
+        *,
+        newest: tuple[str, int, str] | None = None,
+    ) -> None:
         raise Failed("no space left on device")
 
 

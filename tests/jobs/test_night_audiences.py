@@ -91,7 +91,9 @@ def select(night: Night, day: date, *who: str, state: str = "ok", mode: str = "l
 
 
 def export(night: Night, day: date, now: datetime | None = None, *, only_remove: bool = False) -> dict[str, Any] | None:
-    found = night_audiences.export(night, day, now or in_time(day), only_remove=only_remove)
+    damaged: list[str] = []
+    found = night_audiences.export(night, day, now or in_time(day), only_remove=only_remove, damaged=damaged)
+    assert not damaged
     return found[0] if found else None
 
 
@@ -210,6 +212,18 @@ def test_after_its_send_date_and_between_nights_people_are_only_taken_out(night:
     told = export(night, second, past)
     assert told is not None
     assert changes(night, told) == {("hash of ben", "remove"), ("hash of anna", "remove")}
+
+
+def test_a_damaged_audience_is_named_and_left_alone(night: Night) -> None:
+    second, damaged = FIRST + timedelta(days=1), list[str]()
+    select(night, FIRST, "anna")
+    export(night, FIRST)
+    [snapshot] = (folder(night, FIRST) / "gen-1").glob("snapshot*.parquet")
+    snapshot.unlink()
+    select(night, second, "ben")
+    assert night_audiences.export(night, second, in_time(second), damaged=damaged) == []
+    assert [str(snapshot) in told for told in damaged] == [True]
+    assert not folder(night, second).exists()
 
 
 def test_nobody_is_added_between_nights(night: Night) -> None:
