@@ -257,5 +257,6 @@ def test_the_runs_as_a_table(airflow: Airflow, place: Place, capsys: pytest.Capt
         rows.append(f"{run['run_type']:<10} {name:<45} {run['state']:<8} {(done - began).seconds:>5} s")
     with capsys.disabled():
         print("", *rows, sep="\n")
-    assert len(rows) == 9
+    # Those that the backfill made again are the runs that there were.
+    assert len(rows) == 7
     assert {*airflow.tasks("beside")} == {*stages(place.settings())}
