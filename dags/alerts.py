@@ -21,8 +21,9 @@ def failed(context: dict[str, Any]) -> None:
 
 
 async def late(context: dict[str, Any] | None = None, **_: Any) -> None:
-    """A run of the DAG is not done by its deadline."""
-    _tell("late", context or {})
+    """A run of the DAG is not done by its deadline; of a backfill, whose nights are all late, nothing is told."""
+    if context and context["dag_run"]["run_type"] != "backfill":
+        _tell("late", context)
 
 
 def _tell(event: str, context: dict[str, Any]) -> None:

@@ -39,7 +39,8 @@ with DAG(
     user_defined_macros={"as_of": partial(as_of, zone=ZONE)},
     default_args={"owner": "lake", "pool": "clm_lake", "depends_on_past": True, **RETRIES},
     on_failure_callback=alerts.failed,
-    deadline=DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=4), AsyncCallback(alerts.late)),
+    # Due at six, 28 hours after its interval began. By the time of its queueing it could not be cleared (ADR 17).
+    deadline=DeadlineAlert(DeadlineReference.DAGRUN_LOGICAL_DATE, timedelta(hours=28), AsyncCallback(alerts.late)),
 ) as dag:
     tasks = {
         stage: ClmOperator(

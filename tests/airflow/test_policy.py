@@ -117,6 +117,7 @@ def test_what_is_told_when_a_run_fails_or_is_late(place: Place, monkeypatch: pyt
     place.configure()
     run = {"dag_id": "clm_nightly", "conf": {}, "run_type": "scheduled", "data_interval_start": "2026-02-05T20:30:00Z"}
     asyncio.run(alerts.late({"dag_run": {**run, "dag_run_id": "scheduled__1"}, "deadline": {}}))
+    asyncio.run(alerts.late({"dag_run": {**run, "run_type": "backfill", "dag_run_id": "backfill__1"}, "deadline": {}}))
     alerts.failed({"dag_run": SimpleNamespace(**{**run, "data_interval_start": MORNING}, run_id="scheduled__2")})
     alerts.failed({"dag_run": SimpleNamespace(**{**run, "dag_id": "clm_maintenance"}, run_id="scheduled__3")})
     told = [json.loads(line) for line in (place.root / "lake" / "events.jsonl").read_text().splitlines()]

@@ -152,10 +152,23 @@ def test_it_listens_on_this_machine_only_and_shows_its_password_to_nobody(airflo
         airflow.api("POST", "/auth/token", {"username": "admin", "password": "admin"})
 
 
-def test_a_scheduled_night_waits_for_those_before_it(airflow: Airflow, place: Place, by_hand: Settings) -> None:
-    """Yesterday's begins as it is switched on, three nights too early; then the three are backfilled in order."""
+def test_who_is_late_is_told_of(airflow: Airflow, place: Place) -> None:
     wait_until("the DAGs are read", lambda: airflow.ask("GET", "/dags")["total_entries"] == 3, seconds=120)
     airflow.switch_on("consumer")
+    airflow.ask("POST", "/dags/consumer/dagRuns", {"dag_run_id": "slow", "logical_date": None})
+    [event] = wait_until("it is told", lambda: told_of(place, "late"), seconds=120)
+    # Of a DAG that is not the nightly, the last night is told.
+    assert (event["dag"], event["dag_run"], event["night"]) == ("consumer", "slow", str(LOADED))
+
+
+def told_of(place: Place, event: str) -> list[dict[str, Any]]:
+    events = Path(place.settings().lake.root) / "events.jsonl"
+    told = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
+    return [each for each in told if each["event"] == event]
+
+
+def test_a_scheduled_night_waits_for_those_before_it(airflow: Airflow, place: Place, by_hand: Settings) -> None:
+    """Yesterday's begins as it is switched on, three nights too early; then the three are backfilled in order."""
     airflow.switch_on("clm_nightly")
     [run] = wait_until("yesterday's night begins", lambda: [*airflow.runs()], seconds=120)
     wait_until("it is told to wait", lambda: airflow.tasks(run)["land"]["state"] == "up_for_retry")
@@ -208,9 +221,7 @@ def test_refused_data_fails_at_once_and_a_cleared_run_goes_on(
     tasks = ended(airflow, "refused", "failed")
     assert (tasks["land"]["state"], tasks["land"]["try_number"]) == ("failed", 1)
     assert {task["state"] for name, task in tasks.items() if name != "land"} == {"upstream_failed"}
-    events = Path(place.settings().lake.root) / "events.jsonl"
-    [event] = wait_until("it is told", lambda: events.exists() and events.read_text().splitlines())
-    told = json.loads(event)
+    [told] = wait_until("it is told", lambda: told_of(place, "failed"))
     assert (told["event"], told["night"], told["outcome"], told["dag_run"]) == (
         "failed",
         str(REFUSED),
