@@ -253,10 +253,11 @@ def test_a_night_and_a_backfill_take_turns(airflow: Airflow, place: Place, by_ha
 
 
 def test_housekeeping(airflow: Airflow) -> None:
+    wait_until("the DAGs are read", lambda: airflow.ask("GET", "/dags")["total_entries"] == 3, seconds=120)
     airflow.switch_on("clm_maintenance")
-    airflow.ask("POST", "/dags/clm_maintenance/dagRuns", {"dag_run_id": "by hand", "logical_date": None})
-    wait_until("it ends", lambda: airflow.runs("clm_maintenance")["by hand"]["state"] in ("success", "failed"))
-    tasks = airflow.tasks("by hand", "clm_maintenance")
+    airflow.ask("POST", "/dags/clm_maintenance/dagRuns", {"dag_run_id": "by_hand", "logical_date": None})
+    wait_until("it ends", lambda: airflow.runs("clm_maintenance")["by_hand"]["state"] in ("success", "failed"))
+    tasks = airflow.tasks("by_hand", "clm_maintenance")
     assert {name: task["state"] for name, task in tasks.items()} == {"repair": "success", "maintain": "success"}
 
 
