@@ -15,6 +15,7 @@ import conf
 from conf import Settings
 from dags import alerts
 from jobs import pipeline
+from schemas.docs import keep_in_step
 
 DAGS = Path(__file__).parent
 PAGE = DAGS.parent / "docs" / "dags.md"
@@ -37,16 +38,7 @@ def render() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """The command; returns its exit code."""
-    if list(arguments) not in ([], ["--check"]):
-        print(f"usage: {COMMAND} [--check]", file=sys.stderr)
-        return 2
-    page = render()
-    if not arguments:
-        PAGE.write_text(page, encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page:
-        print(f"{PAGE} is out of step with the DAGs: run `{COMMAND}`.", file=sys.stderr)
-        return 1
-    return 0
+    return keep_in_step(arguments, PAGE, render, COMMAND)
 
 
 def _dag(tree: ast.Module) -> str:

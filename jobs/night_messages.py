@@ -335,7 +335,9 @@ def _publish(
     is_told = (ds.field("trigger") == each.trigger) & (ds.field("action") != "withheld")
     rows = Content(TRIGGER_LIST_V1, batches(written, TRIGGER_LIST_V1, is_told))
     contents = {ROWS: rows} if any(actions.values()) else {}
-    check = partial(refuse_stopped, night, each.trigger) if each.blocked is None else lambda: None
+    # What can only cancel is told, stopped or not.
+    may_send = each.names == "selected" and each.blocked is None
+    check = partial(refuse_stopped, night, each.trigger) if may_send else lambda: None
     try:
         after = noted.get((day, each.trigger), 0)
         made = bring_up_to_date(each.folder, told, contents, list(FORMATS), begun, after=after, check=check)

@@ -7,7 +7,7 @@ python -m schemas.docs --check    exits 1 where the file is out of step
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from schemas import CATALOGUE
@@ -57,15 +57,20 @@ def render() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """The command; returns its exit code."""
+    return keep_in_step(arguments, PAGE, render, COMMAND)
+
+
+def keep_in_step(arguments: Sequence[str], page: Path, render: Callable[[], str], command: str) -> int:
+    """Write a generated page, or with --check say whether it is in step; returns the exit code of `command`."""
     if list(arguments) not in ([], ["--check"]):
-        print(f"usage: {COMMAND} [--check]", file=sys.stderr)
+        print(f"usage: {command} [--check]", file=sys.stderr)
         return 2
-    page = render()
+    text = render()
     if not arguments:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(page, encoding="utf-8")
-    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != page:
-        print(f"docs/{PAGE.name} is not what the catalogue says: run `{COMMAND}`, and commit it.", file=sys.stderr)
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(text, encoding="utf-8")
+    elif not page.is_file() or page.read_text(encoding="utf-8") != text:
+        print(f"docs/{page.name} is not what the code says: run `{command}`, and commit it.", file=sys.stderr)
         return 1
     return 0
 
