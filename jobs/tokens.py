@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import phonenumbers
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -52,6 +53,9 @@ IN_TEXT = re.compile(
     rf"(?P<phone>(?<!\w)[+＋]?\(?\d(?:{BETWEEN_DIGITS}{{0,4}}\d){{7,14}}(?!\w)|(?<!\d)\d{{10,15}}(?!\d))"
 )
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
+# What every text that may hold either has: Arrow finds those in a whole batch, and the others are left as they are. Of
+# what is escaped or no ASCII nothing is said here.
+MAY_HOLD = rb"@|%40|\\|[^\x00-\x7f]|(?:\d[^\dA-Za-z]{0,4}){7}\d"
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,10 @@ def token_column(name: str, kind: str, maker: TokenMaker) -> Column:
         return maker.token(kind, value.decode("utf-8", "surrogateescape"))
 
     def token(values: pa.Array) -> pa.Array:
-        delivered = values.cast(pa.binary()).to_pylist()
-        return pa.array((None if value is None else made(value) for value in delivered), pa.string())
+        delivered = values.cast(pa.binary())
+        is_asked = pc.match_substring_regex(delivered, MAY_HOLD) if kind == "text" else pc.is_valid(delivered)
+        asked = delivered.filter(is_asked).to_pylist()
+        return pc.replace_with_mask(values, is_asked, pa.array(map(made, asked), values.type))
 
     udf = F.arrow_udf(token, "string")  # pyright: ignore[reportCallIssue, reportArgumentType]
     return udf(F.col(f"`{name}`"))

@@ -14,9 +14,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
@@ -24,7 +25,7 @@ from conf import Settings, Source
 from jobs import doctor, land, taking
 from jobs.errors import DataRefused, Usage
 from jobs.ledger import Ledger
-from jobs.tokens import TokenMaker, normalised, text_with_tokens, token_maker, tokenise
+from jobs.tokens import MAY_HOLD, TokenMaker, normalised, text_with_tokens, token_maker, tokenise
 from tests.conftest import Place
 from tests.jobs.sources import payments
 
@@ -71,6 +72,35 @@ def test_in_a_text_what_looks_like_a_number_or_an_address_is_its_token(text: str
     for value in hidden:
         text = text.replace(value, token("email" if "@" in value else "phone", value))
     assert made == text
+
+
+PIECES = st.sampled_from(
+    [
+        *"0123456789",
+        "98765",
+        "+91 ",
+        "-",
+        " ",
+        "\x0b",
+        "\x1f",
+        "\u2011",
+        "\u0663",
+        "a",
+        "@",
+        "x.in",
+        "%40",
+        "\\u0039",
+        '"',
+        "{",
+    ]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_what_arrow_passes_over_holds_nothing(text: str) -> None:
+    (may_hold,) = pc.match_substring_regex(pa.array([text.encode()]), MAY_HOLD).to_pylist()
+    assert may_hold or text_with_tokens(text, MAKER) == text
 
 
 def test_strings_of_json_are_read_as_they_are_meant() -> None:
