@@ -32,16 +32,17 @@ def dated(
 ) -> DataFrame:
     """One row is one record of the dump: its `night`, `known_from_date`, bits and raw rows.
 
-    Records are made before they are dated. Without a valid date they belong to the first night.
-    `known_from_date` is the first night that holds the record's key, so that keys are told apart over the whole.
+    Records are made before they are dated: a reversal by when it was made. Without a valid date they belong to the
+    first night. `known_from_date` is the first date that rows of the record's key speak of, so that keys are told
+    apart over the whole, and so is the payment that a reversal takes back.
     """
     whole = land.transform(rows.withColumn("night", F.lit(first_night)), source)
     made = records(whole, source, mapping, zone=zone, currency=currency, with_rows=True)
-    made = made.withColumn("night", F.coalesce("learned_date", F.lit(first_night)))
+    made = made.withColumn("night", F.coalesce("event_date", F.lit(first_night)))
     if not source.has_key:
         return made.withColumn("known_from_date", F.col("night"))
-    key = source.feed_spec.key
-    return made.withColumn("known_from_date", F.min("night").over(Window.partitionBy(*key)))
+    spoken_of = F.coalesce("learned_date", F.lit(first_night))
+    return made.withColumn("known_from_date", F.min(spoken_of).over(Window.partitionBy(*source.feed_spec.key)))
 
 
 def transform(dated: DataFrame, source: Source, *, first: date, last: date) -> DataFrame:

@@ -9,14 +9,17 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from conf import Source
-from jobs import dump
+from jobs import conform, dump
 from jobs.errors import DataRefused
 from jobs.expressions import check_mapping
 from jobs.land import read
 from jobs.ledger import Ledger
+from jobs.mapping import records
 from jobs.taking import take
+from schemas.feeds import TRANSACTIONS
 from tests.conftest import Place
-from tests.jobs.sources import HEADER, payments
+from tests.jobs.rows import cells, conform_nights
+from tests.jobs.sources import PAYMENT_COLUMNS, payments
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 1, 4)
 ROWS = [
@@ -30,12 +33,22 @@ ROWS = [
 
 
 def load(
-    spark: SparkSession, place: Place, rows: list[str], *, top: str = "", limits: str = "", changed_map: str = ""
+    spark: SparkSession,
+    place: Place,
+    rows: list[str],
+    *,
+    top: str = "",
+    limits: str = "",
+    columns: str = PAYMENT_COLUMNS,
+    changed_map: str = "",
 ) -> tuple[Source, DataFrame]:
     files = 'format = "csv"\nmanifest = "computed"\n'
-    settings = place.configure(payments(path="old/*.csv", files=files, top=top, limits=limits, changed_map=changed_map))
+    header = ",".join(line.split(" = ")[0] for line in columns.splitlines())
+    settings = place.configure(
+        payments(path="old/*.csv", files=files, top=top, columns=columns, limits=limits, changed_map=changed_map)
+    )
     (place.landing / "old").mkdir(parents=True)
-    (place.landing / "old" / "all.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    (place.landing / "old" / "all.csv").write_text("\n".join([header, *rows]) + "\n")
     (source,) = settings.sources
     parts = take(source, place.landing, Ledger.open(settings.ledger_url), [FIRST])
     dated = dump.dated(
@@ -66,6 +79,38 @@ def test_every_row_comes_on_the_night_of_its_date(spark: SparkSession, place: Pl
     assert nights(late) == [
         ("p2", date(2026, 1, 4), date(2026, 1, 2)),  # Known over the whole dump, however many nights lie between.
         ("p5", date(2026, 1, 3), date(2026, 1, 3)),
+    ]
+
+
+def test_a_reversal_comes_on_the_night_it_was_made(spark: SparkSession, place: Place) -> None:
+    """And knows of the payment that it takes back, which is of an earlier night: none is implied."""
+    columns = f'{PAYMENT_COLUMNS}changed = "timestamp"\nstate = "string"\n'
+    source, dated = load(
+        spark,
+        place,
+        [
+            "p1,c1,2026-01-02 10:00:00,10.00,2026-01-02 10:00:00,success",
+            "p1,c1,2026-01-02 10:00:00,10.00,2026-01-04 09:00:00,reversed",
+            "p2,c1,2026-01-03 10:00:00,10.00,2026-01-04 09:00:00,reversed",  # Its success is implied.
+        ],
+        columns=columns,
+        changed_map='updated_at = "changed"\nstatus = "state"',
+    )
+    # As it is stored: its rows are numbered once.
+    raw = dump.transform(dated, source, first=FIRST, last=LAST).localCheckpoint()
+    assert nights(raw) == [
+        ("p1", date(2026, 1, 2), date(2026, 1, 2)),
+        ("p1", date(2026, 1, 4), date(2026, 1, 2)),
+        ("p2", date(2026, 1, 4), date(2026, 1, 3)),
+    ]
+    made = records(raw, source, check_mapping(spark, source), zone="Asia/Kolkata", currency="INR")
+    posted, _ = conform_nights(conform.due(made, source, first_night=FIRST), TRANSACTIONS, FIRST, LAST)
+    told = cells(posted, "transaction_id", "status", "as_of_date", "event_date", "is_implied")
+    assert told == [
+        ("p1", "reversed", "2026-01-04", "2026-01-04", "false"),
+        ("p1", "success", "2026-01-02", "2026-01-02", "false"),
+        ("p2", "reversed", "2026-01-04", "2026-01-04", "false"),
+        ("p2", "success", "2026-01-04", "2026-01-03", "true"),
     ]
 
 
