@@ -117,7 +117,8 @@ def contacted(receipts: DataFrame) -> DataFrame:
     """
     found = receipts.groupBy("as_of_date", "trigger", "trigger_id").agg(
         F.expr("bool_or(action = 'send') as was_told"),
-        F.expr("max_by(action = 'cancel' and coalesce(in_time, false), generation) as is_unsent"),
+        # What was withheld later, of a list that was lost, says nothing of what was told before.
+        F.expr("max_by(coalesce(in_time, false), if(action = 'withheld', null, generation)) as is_unsent"),
     )
     return found.selectExpr("as_of_date", "trigger", "trigger_id", "was_told and not is_unsent as is_contact")
 

@@ -114,11 +114,15 @@ def _closed(asked: DataFrame, unreachable: DataFrame) -> DataFrame:
         asked.join(told, "customer_id")
         .where("learnt <= as_of_date")
         .groupBy(*OF_NIGHT, "key")
-        .agg(F.expr("max_by(struct(is_closed, learnt), struct(updated_at, row_hash)) as newest"))
+        .agg(
+            F.expr("max_by(is_closed, struct(updated_at, row_hash)) as is_closed"),
+            # Which may be of an earlier word than the newest.
+            F.max("learnt").alias("learnt"),
+        )
     )
-    is_recent = f"key is null or newest.learnt > date_sub(as_of_date, {COMPLAINED_DAYS})"
+    is_recent = f"key is null or learnt > date_sub(as_of_date, {COMPLAINED_DAYS})"
     return (
-        newest.where(f"newest.is_closed and ({is_recent})")
+        newest.where(f"is_closed and ({is_recent})")
         .groupBy(*OF_NIGHT)
         .agg(F.collect_set("key").alias("closed"), F.expr("count_if(key is null) > 0 as is_closed"))
     )

@@ -149,7 +149,9 @@ TRIGGER_STATUS = Table(
         Column(name="why", type="string", about="Why it was held back or failed; null where it was not."),
         customers("eligible", "Customers and subjects that met it."),
         customers(
-            "before", "The same on the newest night of the week before that did not hold it back.", nullable=True
+            "before",
+            "The same on the newest night of the week before that found somebody and did not hold it back.",
+            nullable=True,
         ),
     ),
     may_be_empty=True,

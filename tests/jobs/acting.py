@@ -78,10 +78,13 @@ def selected(
     *,
     consents: Iterable[Mapping[str, Any]] | None = None,
     contacts: Iterable[Mapping[str, Any]] = (),
-    unreachable: Iterable[tuple[str, str | None, date]] = (),
+    unreachable: Iterable[tuple[Any, ...]] = (),
     guarded: Iterable[tuple[date, str]] = (),
 ) -> list[Row]:
-    """What the selection says of the rows; by default everybody has consented to everything long ago."""
+    """What the selection says of the rows; by default everybody has consented to everything long ago.
+
+    `unreachable`: customer, "class/channel" or None for all, the night that learnt it, and when it happened.
+    """
     found = eligible(spark, rows)
     given = consents
     if given is None:
@@ -101,7 +104,7 @@ def selected(
         consents=table_frame(spark, CONSENTS, list(given), long_ago),
         unreachable=local_frame(
             spark,
-            [(customer, key, True, LONG_AGO, 0, night) for customer, key, night in unreachable],
+            [(who, key, True, at[0] if at else LONG_AGO, 0, night) for who, key, night, *at in unreachable],
             "customer_id string, key string, is_closed boolean, updated_at timestamp, row_hash bigint, as_of_date date",
         ),
         contacts=table_frame(spark, CONTACT_HISTORY, list(contacts), past),

@@ -283,6 +283,7 @@ def test_what_counts_as_a_contact_is_what_may_have_been_sent(spark: SparkSession
         {"trigger_id": "cancelled too late", **live},
         {"trigger_id": "cancelled in time and sent after all", **live},
         {"trigger_id": "withheld", **live},
+        {"trigger_id": "cancelled in time, its list lost", **live},
         {"trigger_id": "replay, no receipt", **replay},
         {"trigger_id": "replay, sent", **replay},
         # Held out of a night that was delivered after all, and of one that was not.
@@ -304,6 +305,9 @@ def test_what_counts_as_a_contact_is_what_may_have_been_sent(spark: SparkSession
         {"trigger_id": "cancelled in time and sent after all", "generation": "3"},
         {"trigger_id": "withheld", "generation": "1", "action": "withheld", "reason": "no_consent"},
         {"trigger_id": "replay, sent", "generation": "1"},
+        {"trigger_id": "cancelled in time, its list lost", "generation": "1"},
+        {"trigger_id": "cancelled in time, its list lost", "generation": "2", "in_time": "true", **cancelled},
+        {"trigger_id": "cancelled in time, its list lost", "generation": "3", "action": "withheld"},
     )
     assert {row[0] for row in cells(acting.that_count(history, told), "trigger_id")} == {
         "live, no receipt",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -87,8 +87,17 @@ def test_closed_channels_are_passed_over_and_who_has_no_other_is_suppressed(spar
         ("long_ago", "promotional/push", NIGHT - timedelta(days=selection.COMPLAINED_DAYS)),
         # Told of after the night.
         ("after", "promotional/push", NIGHT + timedelta(days=1)),
+        # Of two complaints the earlier was told of late, and counts.
+        ("late", "promotional/push", NIGHT, datetime(2025, 6, 1, tzinfo=UTC)),
+        (
+            "late",
+            "promotional/push",
+            NIGHT - timedelta(days=selection.COMPLAINED_DAYS),
+            datetime(2025, 6, 2, tzinfo=UTC),
+        ),
     ]
-    told = selected(spark, of("gone", "objected", "bounced", "service", "long_ago", "after"), two, unreachable=closed)
+    customers = ("gone", "objected", "bounced", "service", "long_ago", "after", "late")
+    told = selected(spark, of(*customers), two, unreachable=closed)
     assert {row["customer_id"]: (row["step"], row["channel"]) for row in told} == {
         "gone": ("suppressed", None),
         "objected": ("suppressed", None),
@@ -96,6 +105,7 @@ def test_closed_channels_are_passed_over_and_who_has_no_other_is_suppressed(spar
         "service": ("selected", "push"),
         "long_ago": ("selected", "push"),
         "after": ("selected", "push"),
+        "late": ("selected", "email"),
     }
 
 
