@@ -240,8 +240,8 @@ def _newest(rows: Sequence[Mapping[str, Any]], engine: Engine, day: date) -> Mod
         for row in rows
         if (row["engine"], row["version"]) == (engine.name, engine.version) and row["fitted_through"] < day
     ]
-    newest = max((row["fitted_through"] for row in own), default=None)
-    return [_cells(row) for row in own if row["fitted_through"] == newest]
+    newest = max(((row["fitted_through"], row["as_of_date"]) for row in own), default=None)
+    return [_cells(row) for row in own if (row["fitted_through"], row["as_of_date"]) == newest]
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[Any, ...]:

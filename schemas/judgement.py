@@ -65,7 +65,8 @@ ENGINE_MODELS = Table(
     name="mart.engine_models",
     row="one parameter that one engine has learnt",
     kind="log",
-    key=("as_of_date", "engine", "version", "parameter"),
+    # Of one date may be two fits: what the first night learnt, and what it was told to.
+    key=("as_of_date", "engine", "version", "fitted_through", "parameter"),
     owner="lake",
     keep="8 years",
     columns=(

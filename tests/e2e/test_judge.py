@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from conf import Settings
-from jobs import pipeline
+from jobs import night_score, pipeline
 from jobs.engines.base import engines, score_columns
 from jobs.errors import Busy, DataRefused, Failed, Usage
 from jobs.explain import explain
@@ -22,7 +22,7 @@ from jobs.membership import known_on
 from jobs.preview import preview
 from jobs.progress import Progress
 from jobs.rules.book import compile_book
-from jobs.runner import backfill, run_night
+from jobs.runner import backfill, opened, run_night
 from tests.conftest import Place
 from tests.jobs.rows import cells
 from tests.jobs.sources import CUSTOMERS, PAYMENT_COLUMNS, payments
@@ -174,6 +174,19 @@ def test_what_the_engines_learnt_is_used_from_the_next_night_on(spark: SparkSess
         "risk"
     ]
     assert len(cells(scored.where(f"as_of_date = date'{LAST}'").select("engine").distinct())) == 2
+
+
+def test_a_night_that_learnt_may_be_told_to_learn_again(spark: SparkSession, copy: Place) -> None:
+    settings = copy.settings()
+    through = LAST - timedelta(days=7)  # The first night that is judged, by default the seventh from the end.
+    with opened(settings, "fit", through, through, None, Progress()) as night:
+        engine = next(engine for engine in night.engines if engine.name == "customer_score")
+        assert night_score.fit(night, engine)
+    models = reader(spark, settings).read("mart.engine_models", known_on=LAST)
+    assert cells(models.select("as_of_date", "fitted_through").distinct()) == [
+        ("2026-01-07", "2026-01-06"),
+        ("2026-01-07", "2026-01-07"),
+    ]
 
 
 def test_the_rules_that_were_used_are_kept(spark: SparkSession, stepped: Place) -> None:
