@@ -25,7 +25,7 @@ PACKAGES := $(wildcard conf/__init__.py schemas/__init__.py expectations/__init_
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java demo test check audit lock docs run backfill doctor real drills bench dist clean \
+.PHONY: help setup java demo test check audit lock docs run backfill doctor real drills oracle bench dist clean \
         airflow airflow-stop test-airflow
 
 help: ## list the targets
@@ -90,6 +90,7 @@ check: setup ## format, lint, types, import rules, dependencies, generated docs 
 	$(BIN)/deptry .
 	$(PY) -m schemas.docs --check
 	$(PY) -m dags.docs --check
+	$(PY) -m tests.oracle.coverage
 
 # Outside `check`: what is known changes without a change of ours, and it needs PyPI itself.
 audit: $(STAMPS)/packages ## known vulnerabilities of every locked package (not of the jars)
@@ -119,6 +120,9 @@ drills: setup ## the slow tests: kills, races, broken input
 
 test-airflow: setup $(STAMPS)/airflow ## nights, backfills and kills by a real scheduler (half an hour)
 	@$(PY) -m pytest -m airflow tests/airflow
+
+oracle: setup ## the same nights by DuckDB, compared row by row: a simulated month, and UCI where it is
+	@$(PY) -m tests.oracle
 
 bench: setup ## measure against DuckDB on the same files
 	@$(PY) -m tests.bench

@@ -2,8 +2,9 @@
 
 A row is a function of what was told, not of the order or the nights in which it was: what counts for it is told
 at most `LOOK_BACK` nights before the night that first saw it and at most `KEPT_DAYS` after it falls due. From then
-on it is settled, and it stays until it has been due and closed for `KEPT_DAYS`, and as long as an earlier one of
-its subject does. So nights and hops agree, unless a bill is told to fall due later when it has gone already.
+on it is settled, and it stays until it has been due for `KEPT_DAYS`, and closed for as long where it is closed
+at all, and as long as an earlier one of its subject does. So nights and hops agree, unless a bill is told to fall due
+later when it has gone already, or to be another biller's after payments to that one were told.
 
 - A *bill* is paid by a payment to its biller in its category made after it was issued and before the next bill
   was, as long as the payment is not undone. Else the biller's newest word stands; a word of before the issue is

@@ -36,14 +36,14 @@ def _total(name: str, about: str, unit: str) -> Column:
 
 # What the app's events tell of one person on one day.
 APP: tuple[Column, ...] = (
-    count("foreground_event_count", "Events with the app in front."),
+    count("foreground_event_count", "Events with the app in front; those that do not say, too."),
     count("session_count", "Visits to the app that began."),
     count("night_event_count", "Of the events with the app in front, those from 22 to 6 o'clock."),
     *(
         _total(f"dwell_{group}_ms", f"Time spent on screens of the group {group}.", "milliseconds")
         for group in SCREEN_GROUPS
     ),
-    *(count(f"icon_{icon}_count", f"Taps on the icon {icon}.") for icon in ICONS),
+    *(count(f"icon_{icon}_count", f"Events with the app in front that bear the icon {icon}.") for icon in ICONS),
     Column(name="app_last_at", type="timestamp", about="Time of the newest event with the app in front.", unit="UTC"),
 )
 

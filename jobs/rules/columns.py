@@ -222,7 +222,7 @@ def _of_time(zone: str) -> Iterator[RuleColumn]:
         name="days_away_before_return",
         type=Type.NUMBER,
         about=f"Days between the oldest active date of the last {RETURN_DAYS} days and the active date before it.",
-        unit="days; where that is longer ago than 127 days at least 114; null without either",
+        unit="days; where that is longer ago than 127 days at least 115; null without either",
         sql=_days_away(),
     )
 

@@ -17,7 +17,7 @@ from schemas.mart import CUSTOMER_PROFILE
 from schemas.table import lint
 from schemas.upgrade import GROUPS, METHODS, TABLES, UPGRADE_RETENTION
 from tests.jobs.rows import Row, cells, table_frame
-from tests.jobs.upgrade_retention_sql import nine_rows
+from tests.oracle.upgrade import nine_rows
 
 NIGHT = date(2026, 7, 31)
 CLOSE_AFTER = 7
