@@ -200,14 +200,35 @@ def _judge_states(rows: DataFrame, feed: Feed) -> DataFrame:
     return rows.withColumns({"is_posted": is_posted, "faults": faults.cast("bigint")})
 
 
-def verdicts(prospects: DataFrame, known: DataFrame | None, feed: Feed) -> DataFrame:
+def contested(prospects: DataFrame, known: DataFrame | None, feed: Feed) -> DataFrame:
+    """One row is the hash (key_hash) of a key that more than one contender has."""
+    rows = _together(prospects, known).where(F.col("prospect") == CONTENDER)
+    return rows.groupBy(hash_of(feed.key).alias("key_hash")).count().where("count > 1").select("key_hash")
+
+
+def _together(prospects: DataFrame, known: DataFrame | None) -> DataFrame:
+    return prospects if known is None else prospects.unionByName(known)
+
+
+def verdicts(
+    prospects: DataFrame, known: DataFrame | None, feed: Feed, contested: DataFrame | None = None
+) -> DataFrame:
     """One row is one record that is not simply posted on the night that landed it.
 
     Columns: night, source, landed_date, record_id, delivery_id, source_rows, outcome, bits. Outcomes:
     quarantined, duplicate, waiting (for a later night), taken (posted on a later night than landed it),
     implied (a success that a reversal made necessary). A record that waits and is taken has both.
+
+    `contested`, where many rows are worth it: of the others most have a key of their own, and need no judging.
     """
-    rows = prospects if known is None else prospects.unionByName(known)
+    rows = _together(prospects, known)
+    if contested is not None:
+        landed = f"datediff(landed_date, date'{EPOCH}')"
+        is_plain = f"prospect = '{CONTENDER}' and is_new and not is_implied and due = {landed}"
+        looked_up = rows.withColumn("key_hash", hash_of(feed.key)).join(
+            contested.withColumn("is_contested", F.lit(True)), "key_hash", "left"
+        )
+        rows = looked_up.where(f"is_contested or not ({is_plain})").drop("key_hash", "is_contested")
     rows = rows.repartition(*feed.key)
     judged = (_judge_events if feed.kind == "events" else _judge_states)(rows, feed).where("is_new")
     outcome = (

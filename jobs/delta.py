@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -29,6 +30,7 @@ EPOCH = date(1970, 1, 1)
 MANY_FILES = 500
 # The version of Delta's protocol in which a file is read as it is: no deletion vectors, no renamed columns.
 PLAIN_READER = 1
+DAY_OF_FILE = re.compile(rf"/{PARTITION}=(\d{{4}}-\d{{2}}-\d{{2}})/")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class WrittenFiles:
     actions: tuple[Any, ...]
     paths: tuple[str, ...]
     size: int
+
+    @property
+    def days(self) -> list[date]:
+        """The days of which there are files."""
+        return sorted({date.fromisoformat(day) for path in self.paths for day in DAY_OF_FILE.findall(path)})
 
 
 @dataclass(frozen=True)

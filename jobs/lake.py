@@ -41,6 +41,7 @@ VERSION_PROPERTY = "clm.tableVersion"
 MANY_DAYS = 3
 # Bytes of written files: some hundred thousand keys at the most.
 SMALL = 16 << 20
+LOW = (1 << 32) - 1
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ class Lake:
         path, ddl = self.path(table.name), table.ddl(nullable=True)
         written = self._delta.write(path, frame)
         files = self._parquet(path, ddl, written.paths) if written.paths else self._empty(table)
-        figures = self._gather(table, files, days, suites, size=written.size)
+        figures = self._gather(table, files, days, suites, written)
         outside = sorted(set(figures) - set(days))
         if outside:
             raise Failed(
@@ -202,29 +203,36 @@ class Lake:
         return Staged(table, generations, written, files, figures, fields)
 
     def _gather(
-        self, table: Table, files: DataFrame, days: Sequence[date], suites: Sequence[Suite], *, size: int
+        self, table: Table, files: DataFrame, days: Sequence[date], suites: Sequence[Suite], written: WrittenFiles
     ) -> dict[date, dict[str, Any]]:
         """The figures of each day, in one aggregate; of large files in a second one whether a key is there twice."""
         nothing = {**nothing_gathered(suites), DIGEST: "0", "duplicate_keys": 0}
         figures: dict[date, dict[str, Any]] = {day: dict(nothing) for day in days}
-        if not size:
+        if not written.size:
             return figures
-        digest = F.sum(hash_of([column.name for column in table.business_columns]).cast("decimal(38,0)"))
-        aggregates = [digest.cast("string").alias(DIGEST), *(F.expr(sql) for sql in gather_sql(suites))]
+        files = files.withColumn(DIGEST, hash_of([column.name for column in table.business_columns]))
+        # The halves apart: a sum as decimal(38,0) makes an object of every row.
+        low = F.col(DIGEST).bitwiseAND(F.lit(LOW))
+        halves = (F.sum(F.shiftright(DIGEST, 32)).alias("high"), F.sum(low).alias("low"))
+        aggregates = [*halves, *(F.expr(sql) for sql in gather_sql(suites))]
         rows = F.count(F.lit(1))
         keys = [hash_of(key) for key in {suite.key for suite in suites if suite.key}]
         # A set of a day's keys has to fit into memory; counting them distinct does not, and costs as much again.
-        is_small = size < SMALL
+        is_small = written.size < SMALL
         if is_small:
             aggregates += [(rows - F.size(F.collect_set(key))).alias("duplicate_keys") for key in keys]
-        gathered = files.groupBy(PARTITION).agg(*aggregates).collect()
-        for row in gathered:
-            found = row.asDict()
-            figures.setdefault(found.pop(PARTITION), dict(nothing)).update(found)
+        # One day's rows need no looking up of the day for each of them.
+        is_one_day = not is_small and len(written.days) == 1
+        grouped = files.groupBy(*([] if is_one_day else [PARTITION]))
+        told = grouped.agg(*aggregates).collect()
         for key in [] if is_small else keys:
-            twice = files.groupBy(PARTITION).agg((rows - F.count_distinct(key)).alias("duplicate_keys"))
-            for row in twice.collect():
-                figures[row[PARTITION]]["duplicate_keys"] = row["duplicate_keys"]
+            told += grouped.agg((rows - F.count_distinct(key)).alias("duplicate_keys")).collect()
+        for row in told:
+            found = row.asDict()
+            if "high" in found:
+                found[DIGEST] = str((found.pop("high") << 32) + found.pop("low"))
+            day = written.days[0] if is_one_day else found.pop(PARTITION)
+            figures.setdefault(day, dict(nothing)).update(found)
         return figures
 
     def publish(

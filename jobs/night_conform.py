@@ -28,6 +28,8 @@ from schemas.core import FOLDED, QUARANTINE
 from schemas.feeds import FEEDS, Feed
 
 BROADCAST_KEYS = 2_000_000
+# From so many on, one more pass over their keys is less than sorting all of them.
+MANY_RECORDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,11 @@ def _conform(night: Night, feed: Feed, waited: Mapping[str, set[date]]) -> Confo
         with night.progress.step(f"tell the keys of {feed.name} apart"):
             prospects = conform.prospects(records, feed, first=night.first, last=night.last).persist()
             known, looked_into = _known(night, feed, prospects)
-            verdicts = conform.verdicts(prospects, known, feed).persist()
+            contested = _contested(night, feed, prospects, known)
+            verdicts = conform.verdicts(prospects, known, feed, _broadcast(contested)).persist()
             tallies = accounts.tally(verdicts)
-            prospects.unpersist()
+            for frame in (prospects, *([contested] if contested is not None else [])):
+                frame.unpersist()
         has_implied = any(group.outcome == conform.IMPLIED for group in tallies)
         posted = conform.transform(records, verdicts, feed, first=night.first, has_implied=has_implied)
         staged = night.stage(f"core.{feed.name}", posted)
@@ -134,6 +138,17 @@ def _known(night: Night, feed: Feed, prospects: DataFrame) -> tuple[DataFrame | 
     since = min(looked_into.values())
     posted = night.lake.read(f"core.{feed.name}", known_on=night.first - timedelta(days=1), since=since)
     return conform.known(posted, wanted, feed), looked_into
+
+
+def _contested(night: Night, feed: Feed, prospects: DataFrame, known: DataFrame | None) -> DataFrame | None:
+    """The keys that have to be told apart, where there are so many rows that it pays to look for them first."""
+    if night.rows(f"raw.{source.name}" for source in night.settings.sources_of(feed.name)) < MANY_RECORDS:
+        return None
+    return conform.contested(prospects, known, feed).persist()
+
+
+def _broadcast(keys: DataFrame | None) -> DataFrame | None:
+    return F.broadcast(keys) if keys is not None and keys.count() < BROADCAST_KEYS else keys
 
 
 # ---- what was set aside, and the accounts

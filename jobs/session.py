@@ -102,6 +102,9 @@ def spark_options(settings: Settings) -> dict[str, str]:
         TASKS: str(settings.spark.shuffle_partitions),
         # The fold joins some 145 columns; beyond the default of 100 a join is not compiled.
         "spark.sql.codegen.maxFields": "250",
+        # One method for a whole stage is soon so long that Java compiles it badly: the figures of a profile took 30 s
+        # in it and take 7 s by the many short ones that Spark makes instead (docs/adr/0019).
+        "spark.sql.codegen.hugeMethodLimit": "8000",
         # Spares the sort before a partitioned write.
         "spark.sql.maxConcurrentOutputFileWriters": "64",
         # Every action would describe its plan for a web page that is not there.

@@ -1,160 +1,98 @@
-"""`make bench`: a warm tiny night step by step, and the look-back for known keys over seven big nights.
+"""`make bench`: the lake and the oracle, DuckDB, over the same nights in the same run; writes docs/performance.md.
 
-It goes on with `tests.bench.fold`, in a process of its own.
+What is made for it (a base lake, lakes of every size, what was measured) stays in the folder of `--work` and is taken
+up again: sizes may be measured one after the other, and the page shows all there is. Size L needs 60 GB there.
 Machines are shared and noisy: read the ratios, and the medians only beside each other.
 """
 
 from __future__ import annotations
 
-import statistics
+import argparse
+import json
+import os
+import shutil
 import sys
-import tempfile
-import time
-from collections import defaultdict
-from collections.abc import Generator
-from contextlib import contextmanager
-from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-
-import conf
-from jobs import conform
-from jobs.progress import Progress
-from jobs.runner import backfill, run_night
-from jobs.session import open_session
-from jobs.simulate.plan import Simulation
-from jobs.simulate.run import simulate
-from schemas.feeds import TRANSACTIONS
-
-FIRST = date(2026, 1, 1)
-CUSTOMERS = 1_500
-LOADED_DAYS, WARM_NIGHTS, MEASURED_NIGHTS = 10, 2, 5
-ROWS, NIGHTS_BACK, LATE_SHARE, REPEATS = 1_100_000, 7, 0.02, 3
-
-
-class Clocked(Progress):
-    """Remembers how long each step took."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds: dict[str, list[float]] = defaultdict(list)
-
-    @contextmanager
-    def step(self, what: str) -> Generator[None, None, None]:
-        began = time.perf_counter()
-        yield
-        self.seconds[what].append(time.perf_counter() - began)
-
-
-def tiny_night(folder: Path) -> None:
-    """A night of about a thousand rows, warm: seconds by step, median of several nights in one session."""
-    nights = WARM_NIGHTS + MEASURED_NIGHTS
-    last = FIRST + timedelta(days=LOADED_DAYS + nights - 1)
-    settings = conf.load(environ={"CLM_LAKE": str(folder / "lake"), "CLM_LANDING": str(folder / "landing")})
-    spark = open_session(settings)
-    simulate(spark, Simulation(customers=CUSTOMERS, first=FIRST, last=last, seed=1, out=folder / "landing"))
-    loaded = FIRST + timedelta(days=LOADED_DAYS - 1)
-    backfill(settings, FIRST, loaded, reason="bench: before the nights measured", progress=Progress())
-    clock = Clocked()
-    whole: list[float] = []
-    for n in range(1, nights + 1):
-        progress = clock if n > WARM_NIGHTS else Progress()
-        began = time.perf_counter()
-        run_night(settings, loaded + timedelta(days=n), progress=progress)
-        if n > WARM_NIGHTS:
-            whole.append(time.perf_counter() - began)
-    median = statistics.median(whole)
-    print(f"A warm tiny night: {median:.1f} s (median of {MEASURED_NIGHTS}; {min(whole):.1f} to {max(whole):.1f})")
-    for step, seconds in clock.seconds.items():
-        if not step.startswith(("land 2", "conform 2", "know 2", "start")):
-            print(f"  {statistics.median(seconds):6.2f} s  {statistics.median(seconds) / median:5.0%}  {step}")
-
-
-def look_back(spark: SparkSession, folder: Path) -> None:
-    """Telling keys apart with and without the look into seven nights of 1.1 million postings each."""
-    tonight = FIRST + timedelta(days=NIGHTS_BACK)
-    posted = str(folder / "posted")
-    rows = _postings(spark, ROWS * NIGHTS_BACK).withColumn("night", (F.col("n") % NIGHTS_BACK).cast("int"))
-    rows.withColumn("as_of_date", F.date_add(F.lit(FIRST), F.col("night"))).write.partitionBy("as_of_date").parquet(
-        posted
-    )
-    records = _postings(spark, ROWS, start=ROWS * NIGHTS_BACK).withColumn(
-        "late", F.pmod(F.xxhash64("transaction_id"), F.lit(10_000)) < int(LATE_SHARE * 10_000)
-    )
-    days_late = F.when(F.col("late"), F.pmod(F.xxhash64("n"), F.lit(NIGHTS_BACK)) + 1).otherwise(F.lit(0)).cast("int")
-    records = records.withColumns(
-        {
-            "landed_date": F.lit(tonight),
-            "due_date": F.lit(tonight),
-            "known_since": F.date_sub(F.lit(tonight), days_late),
-            "record_id": F.col("n"),
-            "delivery_id": F.lit("bench"),
-            "source_rows": F.lit(1).cast("bigint"),
-            "bits": F.lit(0).cast("bigint"),
-        }
-    )
-    tonights = str(folder / "tonight")
-    records.write.parquet(tonights)
-    records = spark.read.parquet(tonights)
-    without: list[float] = []
-    with_look: list[float] = []
-    for _ in range(REPEATS):
-        without.append(_seconds(spark, records, None, tonight))
-        with_look.append(_seconds(spark, records, posted, tonight))
-    a, b = statistics.median(without), statistics.median(with_look)
-    print(
-        f"Telling {ROWS:,} keys apart: {a:.1f} s; with the look-back over {NIGHTS_BACK} nights of {ROWS:,} rows: "
-        f"{b:.1f} s "
-        f"(the look-back adds {b - a:.1f} s, ratio {b / a:.2f}; medians of {REPEATS})"
-    )
-
-
-def _postings(spark: SparkSession, rows: int, start: int = 0) -> DataFrame:
-    # Every fifth of tonight's late rows says again what is known.
-    return spark.range(start, start + rows).select(
-        F.col("id").alias("n"),
-        F.concat(
-            F.lit("P"), F.when(F.col("id") % 5 == 0, F.col("id") % (ROWS * NIGHTS_BACK)).otherwise(F.col("id"))
-        ).alias("transaction_id"),
-        F.lit("success").alias("status"),
-        F.lit("payments").alias("source"),
-        F.lit("2026-01-01").cast("timestamp").alias("updated_at"),
-        F.xxhash64("id").alias("row_hash"),
-        (F.col("id") % 100_000).alias("amount_minor"),
-        F.lit("INR").alias("currency"),
-        F.lit("debit").alias("direction"),
-        F.lit("recharge").alias("product"),
-        F.concat(F.lit("U"), F.col("id") % 500_000).alias("customer_id"),
-        F.lit(False).alias("is_implied"),
-    )
-
-
-def _verdicts(spark: SparkSession, records: DataFrame, posted: str | None, tonight: date) -> DataFrame:
-    prospects = conform.prospects(records, TRANSACTIONS, first=tonight, last=tonight).persist()
-    known = None
-    if posted is not None:
-        keys = conform.late_keys(prospects, TRANSACTIONS).persist()
-        keys.count()
-        wanted = F.broadcast(keys.select(*TRANSACTIONS.key).distinct())
-        known = conform.known(spark.read.parquet(posted), wanted, TRANSACTIONS)
-    return conform.verdicts(prospects, known, TRANSACTIONS)
-
-
-def _seconds(spark: SparkSession, records: DataFrame, posted: str | None, tonight: date) -> float:
-    began = time.perf_counter()
-    _verdicts(spark, records, posted, tonight).groupBy("outcome").count().collect()
-    seconds = time.perf_counter() - began
-    spark.catalog.clearCache()
-    return seconds
+from jobs.progress import progress_for
+from tests.bench import base, report, scaled, small
+from tests.bench.processes import run
+from tests.bench.scaled import FORMS, SIZES
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="clm-bench-") as folder:
-        tiny_night(Path(folder))
-        look_back(open_session(conf.load(environ={"CLM_LAKE": f"{folder}/lake"})), Path(folder))
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--sizes", default="S,M", help=f"of {', '.join(SIZES)}, and small; default: S,M")
+    parser.add_argument("--forms", default="parquet", help=f"how deliveries come: of {', '.join(FORMS)}")
+    parser.add_argument("--runs", type=int, default=3, help="of each engine, in turn")
+    parser.add_argument("--work", type=Path, default=Path("bench"), help="where all of it lies")
+    parser.add_argument("--page", action="store_true", help="only write the page of what was measured")
+    asked = parser.parse_args()
+    asked.work.mkdir(parents=True, exist_ok=True)
+    results = asked.work.resolve() / "results.jsonl"
+    for name in [] if asked.page else asked.sizes.split(","):
+        if name == "small":
+            _note(results, {"small": small.measure(asked.work.resolve(), asked.runs)})
+            continue
+        for form in asked.forms.split(","):
+            for told in side_by_side(asked.work.resolve(), name, form, asked.runs):
+                _note(results, told)
+    report.write(results)
     return 0
+
+
+def side_by_side(work: Path, name: str, form: str, runs: int) -> list[dict[str, Any]]:
+    """Both engines in turn; one row is one run of one of them."""
+    progress = progress_for(quiet=False)
+    size, folder = SIZES[name], work / f"{name}-{form}"
+    base.make(work / "base", progress)
+    overlay = scaled.overlay(folder, form)
+    if not (folder / "delivered.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        overlay = scaled.overlay(folder, form)
+        folder.mkdir(parents=True, exist_ok=True)
+        with progress.step(f"make yesterday and tonight of {name}"):
+            delivered = scaled.make_tonight(folder, work / "base", size, form)
+            scaled.make_yesterday(folder, work / "base", size, overlay, progress)
+        (folder / "delivered.json").write_text(json.dumps(delivered))
+    delivered = json.loads((folder / "delivered.json").read_text())
+    environ = {
+        "CLM_LAKE": str(folder / "lake"),
+        "CLM_LANDING": str(folder / "landing"),
+        "CLM_TOKEN_KEYS": str(folder / base.KEYS),
+        **({"CLM_CONF": str(overlay)} if overlay else {}),
+    }
+    told: list[dict[str, Any]] = []
+    for number in range(runs):
+        out = folder / "oracle"
+        shutil.rmtree(out, ignore_errors=True)
+        commands = {"theirs": ["tests.bench.theirs", str(base.TONIGHT), str(out)]}
+        commands["ours"] = ["tests.bench.ours", str(base.TONIGHT)]
+        for engine, command in commands.items():
+            with progress.step(f"{name} {form}, run {number + 1}: {engine}"):
+                ran = run([sys.executable, "-m", *command], environ)
+            told.append(
+                {
+                    "size": name,
+                    "form": form,
+                    "engine": engine,
+                    "delivered": delivered,
+                    "seconds": ran.seconds,
+                    "peak_memory": ran.peak_memory,
+                    "bytes_read": ran.bytes_read,
+                    "bytes_written": ran.bytes_written,
+                    **ran.told,
+                }
+            )
+    return told
+
+
+def _note(results: Path, told: dict[str, Any]) -> None:
+    with results.open("a") as lines:
+        lines.write(json.dumps(told) + "\n")
+        lines.flush()
+        os.fsync(lines.fileno())
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""`make bench`: what rules cost over a million profiles, by how many there are, and what the plan looks like.
+"""What rules cost over the profiles of a lake, by how many rules there are, and what the plan looks like.
 
-Seconds are of one run beside the others; read the ratios. The yardstick is DuckDB with the same rules over the same
-files, segments only.
+`python -m tests.bench.rules LAKE`, such as bench/M-parquet/lake. Seconds are of one run beside the others; read the
+ratios. The yardstick is DuckDB with the same rules over the same files, segments only.
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,9 +25,9 @@ from jobs.engines.base import engines, score_columns
 from jobs.rules.book import RuleBook, compile_book
 from jobs.rules.columns import read
 from jobs.session import open_session
-from tests.bench import fold_rows
+from tests.bench.base import YESTERDAY
+from tests.oracle.tables import delta_files
 
-CUSTOMERS = 1_000_000
 RULES = (10, 100, 500, 1000)
 REPEATS = 3
 
@@ -92,7 +93,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="clm-bench-") as name:
         folder = Path(name)
         profile = str(folder / "profile")
-        fold_rows.profiles(spark, CUSTOMERS).write.parquet(profile)
+        with duckdb.connect() as database:
+            files = delta_files(database, Path(sys.argv[1]).resolve() / "mart" / "customer_profile")[YESTERDAY]
+        spark.read.parquet(*files).selectExpr("*", f"date'{YESTERDAY}' as as_of_date").write.parquet(profile)
+        customers = spark.read.parquet(profile).count()
         held = segments.transform(
             segments.judged(spark.read.parquet(profile), None, None, compile_book(settings, scores))
         )
@@ -118,7 +122,7 @@ def main() -> None:
                     lambda database=database, book=book: duckdb_segments(database, f"'{folder}/facts/*.parquet'", book)
                 )
             print(
-                f"{count:>5} rules over {CUSTOMERS:,} profiles: {taken:6.1f} s, {taken / first:4.2f} of those with "
+                f"{count:>5} rules over {customers:,} profiles: {taken:6.1f} s, {taken / first:4.2f} of those with "
                 f"{RULES[0]}; DuckDB, segments alone from facts: {yardstick:6.1f} s; {shape(frame)}",
                 flush=True,
             )

@@ -147,11 +147,18 @@ def cells(frame: DataFrame, *columns: str) -> list[tuple[str | None, ...]]:
 
 
 def conform_nights(
-    records: DataFrame, feed: Feed, first: date, last: date, earlier: DataFrame | None = None
+    records: DataFrame,
+    feed: Feed,
+    first: date,
+    last: date,
+    earlier: DataFrame | None = None,
+    *,
+    contested_first: bool = False,
 ) -> tuple[DataFrame, DataFrame]:
     """core.<feed> and the verdicts of the nights first … last, as the stage conform wires the transforms.
 
-    `earlier`: all postings of the nights before, or of a states feed the state of the night before.
+    `earlier`: all postings of the nights before, or of a states feed the state of the night before. `contested_first`:
+    as it is done for many rows.
     """
     landed = records.where(F.col("landed_date") <= F.lit(last))
     prospects = conform.prospects(landed, feed, first=first, last=last).persist()
@@ -159,7 +166,8 @@ def conform_nights(
     if earlier is not None:
         keys = conform.late_keys(prospects, feed).select(*feed.key).distinct()
         known = conform.known(earlier, keys, feed)
-    verdicts = conform.verdicts(prospects, known, feed).localCheckpoint()
+    contested = conform.contested(prospects, known, feed) if contested_first else None
+    verdicts = conform.verdicts(prospects, known, feed, contested).localCheckpoint()
     prospects.unpersist()
     has_implied = not verdicts.where(F.col("outcome") == conform.IMPLIED).isEmpty()
     posted = conform.transform(landed, verdicts, feed, first=first, has_implied=has_implied)

@@ -310,7 +310,9 @@ def test_the_two_nights_in_one_range_are_the_same(
     spark: SparkSession, two_nights: tuple[DataFrame, list[DataFrame], list[DataFrame]]
 ) -> None:
     records, posted, verdicts = two_nights
-    ranged, decided = conform_nights(records, TRANSACTIONS, NIGHT, SUNDAY, earlier_postings(spark))
+    ranged, decided = conform_nights(
+        records, TRANSACTIONS, NIGHT, SUNDAY, earlier_postings(spark), contested_first=True
+    )
     assert cells(ranged) == cells(posted[0].unionByName(posted[1]))
     assert cells(decided) == cells(verdicts[0].unionByName(verdicts[1]))
 
@@ -328,7 +330,7 @@ def test_keys_of_a_dump_are_told_apart_over_the_whole_of_it(spark: SparkSession)
     # A daily source would have posted it twice: its look-back of no days ends where the row begins.
     assert cells(last, "transaction_id") == [("once",)]
     assert cells(verdicts, "night", "outcome") == [("2026-01-31", "duplicate")]
-    ranged, decided = conform_nights(records, TRANSACTIONS, day_of("2026-01-20"), NIGHT)
+    ranged, decided = conform_nights(records, TRANSACTIONS, day_of("2026-01-20"), NIGHT, contested_first=True)
     assert cells(ranged) == cells(first.unionByName(last))
     assert cells(decided) == cells(verdicts)
 
@@ -366,7 +368,7 @@ def test_a_version_that_repeats_the_one_in_state_is_a_duplicate(spark: SparkSess
     posted, verdicts = by_nights(records, CUSTOMERS, nights)
     told = fates(records, [posted], [verdicts], PEOPLE)
     assert [", ".join(told[number]) for number in range(len(VERSIONS))] == [fate for _, fate in VERSIONS]
-    ranged, decided = conform_nights(records, CUSTOMERS, nights[0], nights[-1])
+    ranged, decided = conform_nights(records, CUSTOMERS, nights[0], nights[-1], contested_first=True)
     assert differences(posted, ranged) == ([], [])
     assert cells(decided) == cells(verdicts)
 
@@ -516,7 +518,7 @@ def test_nights_one_by_one_and_in_one_go_and_in_any_order_post_the_same(spark: S
     rows = made_up_payments(chance)
     records = made_up_records(spark, rows)
     posted, verdicts = by_nights(records, TRANSACTIONS, NIGHTS)
-    ranged, decided = conform_nights(records, TRANSACTIONS, NIGHTS[0], NIGHTS[-1])
+    ranged, decided = conform_nights(records, TRANSACTIONS, NIGHTS[0], NIGHTS[-1], contested_first=True)
     assert differences(posted, ranged) == ([], [])
     assert cells(verdicts) == cells(decided)
     outcomes = {row["outcome"] for row in decided.select("outcome").distinct().collect()}
@@ -544,7 +546,7 @@ def test_versions_night_by_night_and_in_one_go_are_the_same(spark: SparkSession,
     ]
     records = records_of(spark, PEOPLE, rows, first_night=NIGHTS[0]).localCheckpoint()
     posted, verdicts = by_nights(records, CUSTOMERS, NIGHTS)
-    ranged, decided = conform_nights(records, CUSTOMERS, NIGHTS[0], NIGHTS[-1])
+    ranged, decided = conform_nights(records, CUSTOMERS, NIGHTS[0], NIGHTS[-1], contested_first=True)
     assert differences(posted, ranged) == ([], [])
     assert cells(verdicts) == cells(decided)
     assert 0 < decided.count() < len(rows)

@@ -21,6 +21,8 @@ def faults(tables: Tables, name: str, day: date) -> list[str]:
         counted["not every row is accounted for"] = f"count(*) filter (delivered <> {parts})"
     if table.layer != "raw":
         counted["a key is there twice"] = f"count(*) - {_keys(tables, table, day)}"
+    if name == "ops.deliveries":
+        counted["delivered rows that raw has not, or accepted ones that core has not"] = _astray(tables, day)
     columns = ", ".join(counted.values())
     figures = tables.database.execute(f"select {columns} from {tables.on(name, day)}").fetchone() if columns else ()
     return [f"{name} {day}: {what} ({count})" for what, count in zip(counted, figures or (), strict=True) if count]
@@ -29,6 +31,27 @@ def faults(tables: Tables, name: str, day: date) -> list[str]:
 def _keys(tables: Tables, table: Table, day: date) -> str:
     key = ", ".join(f'"{part}"' for part in table.key)
     return f"(select count(*) from (select distinct {key} from {tables.on(table.name, day)}))"
+
+
+def _astray(tables: Tables, day: date) -> str:
+    """How many deliveries have other counts than the night's rows of raw and core, as SQL."""
+    sources = tables.settings.sources
+    landed = " union all ".join(
+        f"select delivery_id, count(*) as delivered, 0 as accepted from {tables.on(name, day)} group by all"
+        for name in (f"raw.{source.name}" for source in sources)
+    )
+    posted = " union all ".join(
+        f"select delivery_id, 0, sum(source_rows) from {tables.on(f'core.{feed}', day)} group by all"
+        for feed in sorted({source.feed for source in sources})
+    )
+    return f"""(
+        select count(*) from (
+            select delivery_id from (
+                {landed} union all {posted}
+                union all select delivery_id, -delivered, -accepted from {tables.on("ops.deliveries", day)}
+            ) group by delivery_id having sum(delivered) <> 0 or sum(accepted) <> 0
+        )
+    )"""
 
 
 def _rules(column: Column) -> dict[str, str]:

@@ -67,13 +67,14 @@ def nights(
     first: date,
     last: date,
     first_night: date,
+    judged_from: date | None,
     names: Sequence[str] = parts.PARTS,
     *,
     out: Path | None = None,
 ) -> list[Told]:
     """The oracle's nights first … last, each table compared with the lake's where the lake still keeps that night.
 
-    With some of the parts only, all else is read from the lake.
+    With some of the parts only, all else is read from the lake. Of the last night the lake has to have every table.
     """
     found: dict[str, Told] = {}
     root = Path(settings.lake.root)
@@ -84,26 +85,25 @@ def nights(
         oracle = Tables(database, settings, out or Path(folder), beneath=None if is_whole else root)
         for number in range((last - first).days + 1):
             day = first + timedelta(days=number)
-            night = Night(day, first_night, settings, oracle, Path(settings.landing), given=ours)
+            night = Night(day, first_night, judged_from, settings, oracle, Path(settings.landing), given=ours)
             for table in parts.run(night, names):
                 told = found.setdefault(table, Told(table))
-                if is_kept(ours, table, day):
+                if is_kept(ours, table, day) or day == last:
                     compare(ours, oracle, day, told)
     return list(found.values())
 
 
 def is_kept(ours: Tables, table: str, day: date) -> bool:
-    """Whether the lake has the night of the table; of a log it has every night, those without rows too."""
+    """Whether the lake should have the night of the table: of a log every one, those without rows too."""
     is_log = table_of(ours.settings, table).kind == "log" and table not in OF_SNAPSHOTS
     return is_log or day in ours.files(table)
 
 
 def compare(ours: Tables, oracle: Tables, day: date, told: Told) -> None:
     """Adds one night of the table: its rows in both as multisets, over the business columns."""
-    left, right = (
-        f"(select {_columns(ours, told.table)} from {tables.on(told.table, day)})" for tables in (ours, oracle)
-    )
-    rows, only_ours, only_oracle = ours.database.execute(
+    rows = ours.on(told.table, day), oracle.own(told.table, day)
+    left, right = (f"(select {_columns(ours, told.table)} from {each})" for each in rows)
+    count, only_ours, only_oracle = ours.database.execute(
         f"""
         with ours as materialized {left}, oracle as materialized {right}
         select (select count(*) from ours),
@@ -112,7 +112,7 @@ def compare(ours: Tables, oracle: Tables, day: date, told: Told) -> None:
         """
     ).fetchone() or (0, 0, 0)
     told.nights += 1
-    told.rows += rows
+    told.rows += count
     if only_ours or only_oracle:
         told.differing.append(Difference(day, only_ours, only_oracle, _examples(ours, told.table, left, right)))
 

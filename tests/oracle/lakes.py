@@ -23,11 +23,12 @@ CONF = Path(__file__).parents[1] / "real" / "online_retail" / "conf"
 
 @dataclass(frozen=True)
 class Loaded:
-    """A lake with the nights first … last."""
+    """A lake with the nights first … last, of which those from `judged_from` on have levels."""
 
     settings: Settings
     first: date
     last: date
+    judged_from: date
 
 
 def month(root: Path, *, customers: int) -> Loaded:
@@ -48,14 +49,14 @@ def month(root: Path, *, customers: int) -> Loaded:
     backfill(settings, first, loaded, reason="the month", step_from=begins, contacts="live", progress=Progress())
     for number in range(3):
         run_night(settings, loaded + timedelta(days=number + 1), progress=Progress())
-    return Loaded(settings, first, last)
+    return Loaded(settings, first, last, begins)
 
 
 def online_retail(root: Path, data: Path) -> Loaded:
     """The whole log of UCI Online Retail, as one historical dump."""
     settings = onboard(root, data, [DUMP], CONF)
     backfill(settings, FIRST, LAST, reason="the log", progress=Progress())
-    return Loaded(settings, FIRST, LAST)
+    return Loaded(settings, FIRST, LAST, LAST - timedelta(days=6))
 
 
 def _for_few_rows(settings: Settings) -> Settings:

@@ -9,7 +9,6 @@ from conf.triggers import LONGEST
 from schemas.outcomes import FEEDBACK
 from tests.oracle.contacts import receipts
 from tests.oracle.night import Night
-from tests.oracle.rules import is_judged
 
 # How many nights that close are counted together.
 TOGETHER = 28
@@ -39,7 +38,7 @@ def writes(settings: Settings) -> list[str]:
 
 def run(night: Night) -> None:
     """One row for each trigger, number of nights and group; none where these nights assigned nobody."""
-    if not (night.settings.triggers and is_judged(night)):
+    if not (night.settings.triggers and night.is_judged):
         return
     _assign(night)
     night.sql.execute(INTERVALS)

@@ -27,14 +27,16 @@ PARTS = (
 
 
 def modules(names: Collection[str] = PARTS) -> Iterator[ModuleType]:
-    """The modules of these parts in the order of the night; each has WRITES and run(night)."""
+    """The modules of these parts in the order of the night; each has writes(settings) and run(night)."""
     return (import_module(f"tests.oracle.{name}") for name in PARTS if name in names)
 
 
 def run(night: Night, names: Collection[str] = PARTS) -> list[str]:
-    """One night, or some parts of it; the tables that were written."""
-    written: list[str] = []
+    """One night, or some parts of it; the tables that these parts tell, whether or not they have rows tonight."""
+    told: list[str] = []
     for module in modules(names):
         module.run(night)
-        written += module.writes(night.settings)
-    return written
+        told += module.writes(night.settings)
+    if unsaid := {name for name, day in night.tables.written if day == night.day} - set(told):
+        raise AssertionError(f"{', '.join(sorted(unsaid))}: written, and no part says so")
+    return told

@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from schemas.customer_daily import DEVICE_FACTS, FAMILIES
 from schemas.mart import ACTIVITIES, CUSTOMER_PROFILE, HABITS, PAID_FAMILIES
+from tests.oracle.expressions import Untranslatable
 from tests.oracle.night import Night
 
 # What rules call the scores of an engine: `<prefix>_score`, `<prefix>_band`, `<prefix>_reasons`.
@@ -31,10 +32,6 @@ KNOWN = (
     *(exp.ArrayContains, exp.Anonymous),
     *ARITHMETIC,
 )
-
-
-class Untranslatable(ValueError):
-    """A rule that the oracle does not know."""
 
 
 def columns_of(*texts: str) -> list[str]:
@@ -109,11 +106,6 @@ def versions(night: Night) -> str:
     """A relation in brackets: a rule (`kind`, `name`) and its `rule_version`, as known on the night."""
     known = night.given.read("mart.rule_versions", until=night.day)
     return f"(select kind, name, arg_max(rule_version, as_of_date) as rule_version from {known} group by all)"
-
-
-def is_judged(night: Night) -> bool:
-    """Whether the night is judged: not before the first that used a rule."""
-    return any(day <= night.day for day in night.given.days("mart.rule_versions"))
 
 
 def _told(node: exp.Expr, currency: str) -> exp.Expr:

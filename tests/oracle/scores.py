@@ -29,7 +29,7 @@ def writes(settings: Settings) -> list[str]:
 
 def run(night: Night) -> None:
     """One row per engine and customer whom it says something of; nothing on nights that are not judged."""
-    if not (night.settings.engines.run and rules.is_judged(night)):
+    if not (night.settings.engines.run and night.is_judged):
         return
     if said := [query for name in night.settings.engines.run if (query := ENGINES[name](night))]:
         night.tables.write("mart.scores", night.day, " union all ".join(said))

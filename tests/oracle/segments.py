@@ -19,9 +19,9 @@ def writes(settings: Settings) -> list[str]:
 
 def run(night: Night) -> None:
     """Everyone's standing, the moves, and the members of each rule; nothing on nights that are not judged."""
-    if not rules.is_judged(night):
+    if not night.is_judged:
         return
-    segments = [each for each in night.settings.segments if each.enabled and _is_effective(each, night)]
+    segments = night.in_force(night.settings.segments)
     _judge(night, segments)
     _compare_versions(night, segments)
     night.tables.write("mart.customer_segments", night.day, "from judged")
@@ -30,10 +30,6 @@ def run(night: Night) -> None:
     )
     night.tables.write("mart.segment_status", night.day, _status(night, segments))
     night.sql.execute("drop table judged; drop table versions")
-
-
-def _is_effective(segment: Segment, night: Night) -> bool:
-    return segment.effective_from is None or segment.effective_from <= night.day
 
 
 def _is_start(night: Night) -> bool:

@@ -13,7 +13,7 @@ from tests.oracle.contacts import remembered
 from tests.oracle.eligible import engines_of, find
 from tests.oracle.expressions import quoted
 from tests.oracle.night import Night
-from tests.oracle.rules import is_judged, versions
+from tests.oracle.rules import versions
 
 # A change is looked at where so many are eligible or were.
 ENOUGH_TO_COMPARE = 100
@@ -30,9 +30,9 @@ def run(night: Night) -> None:
 
     Nothing on nights that are not judged.
     """
-    if not (night.settings.triggers and is_judged(night)):
+    if not (night.settings.triggers and night.is_judged):
         return
-    triggers = [each for each in night.settings.triggers if each.enabled and _is_effective(each, night)]
+    triggers = night.in_force(night.settings.triggers)
     find(night, triggers)
     _declare(night, triggers)
     _stand(night, triggers)
@@ -43,10 +43,6 @@ def run(night: Night) -> None:
     _write(night)
     for name in ("eligible", "triggers", "standings", "memories", "judged", "contested", "ended"):
         night.sql.execute(f"drop table {name}")
-
-
-def _is_effective(trigger: Trigger, night: Night) -> bool:
-    return trigger.effective_from is None or trigger.effective_from <= night.day
 
 
 def _declare(night: Night, triggers: list[Trigger]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -30,10 +31,10 @@ TYPES = {
 }
 
 
-def connect(*, threads: int = 2) -> duckdb.DuckDBPyConnection:
-    """A database in memory whose clock is UTC."""
+def connect() -> duckdb.DuckDBPyConnection:
+    """A database in memory whose clock is UTC; it has the cores that the lake has."""
     database = duckdb.connect()
-    database.execute(f"set threads = {threads}")
+    database.execute(f"set threads = {len(os.sched_getaffinity(0))}")
     database.execute("set TimeZone = 'UTC'")
     return database
 
@@ -92,6 +93,7 @@ class Tables:
         self.settings = settings
         self.root = root
         self.beneath = beneath
+        self.written: set[tuple[str, date]] = set()
         self._files: dict[str, dict[date, Sequence[str]]] = {}
 
     def files(self, name: str) -> dict[date, Sequence[str]]:
@@ -127,6 +129,10 @@ class Tables:
         """A snapshot: the rows of one night, none where it has none."""
         return self.read(name, since=day, until=day)
 
+    def own(self, name: str, day: date) -> str:
+        """What was written here of one night, whatever lies beneath."""
+        return self.on(name, day) if (name, day) in self.written else self._empty(name)
+
     def write(self, name: str, day: date, query: str) -> None:
         """The night's rows of a table, in the columns and types of the catalogue; `as_of_date` is the night."""
         layer, short = name.split(".")
@@ -140,6 +146,7 @@ class Tables:
         path = folder / "rows.parquet"
         self.database.execute(f"copy (select {columns} from ({query})) to '{path}' (format parquet, compression zstd)")
         self.files(name)[day] = [str(path)]
+        self.written.add((name, day))
 
     def _empty(self, name: str) -> str:
         columns = ", ".join(

@@ -46,13 +46,13 @@ def loaded(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Loa
     simulate_deliveries(spark, Simulation(60, first=FIRST, last=LAST, seed=5, out=root / "landing", mess=MESS))
     begins = LAST - timedelta(days=3)
     backfill(settings, FIRST, LAST, reason="first load", step_from=begins, contacts="live", progress=Progress())
-    return Loaded(settings, FIRST, LAST)
+    return Loaded(settings, FIRST, LAST, begins)
 
 
 @pytest.fixture(scope="module")
 def told(loaded: Loaded, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Told], Path]:
     out = tmp_path_factory.mktemp("told")
-    return nights(loaded.settings, FIRST, LAST, FIRST, out=out), out
+    return nights(loaded.settings, FIRST, LAST, FIRST, loaded.judged_from, out=out), out
 
 
 def test_every_table_agrees_row_for_row(told: tuple[list[Told], Path]) -> None:

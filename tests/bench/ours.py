@@ -1,0 +1,69 @@
+"""Nights of the lake in a process of its own, cold: `python -m tests.bench.ours FIRST [LAST] [--range]`.
+
+The last line on stdout is JSON: seconds by step, whole and by stage. CLM_LAKE and CLM_LANDING say which lake.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import date
+
+from pyspark.sql import SparkSession
+
+import conf
+from jobs.calendar import days_between
+from jobs.pipeline import STAGES
+from jobs.progress import Progress
+from jobs.runner import backfill, run_night
+
+
+class Clocked(Progress):
+    """Remembers how long each step took, and names the jobs of Spark's event log after them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def step(self, what: str) -> Generator[None, None, None]:
+        began = time.perf_counter()
+        if spark := SparkSession.getActiveSession():
+            spark.sparkContext.setJobDescription(what)
+        with super().step(what):
+            yield
+        taken = time.perf_counter() - began
+        self.seconds[what] += taken
+        print(f"{taken:8.1f} s  {what}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.ours", description=__doc__)
+    parser.add_argument("first", type=date.fromisoformat)
+    parser.add_argument("last", type=date.fromisoformat, nargs="?")
+    parser.add_argument("--range", action="store_true", help="as one range, not night by night")
+    parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="the last stage")
+    asked = parser.parse_args()
+    settings, clock = conf.load(), Clocked()
+    last = asked.last or asked.first
+    if asked.range:
+        backfill(settings, asked.first, last, reason="the bench measures it", until=asked.until, progress=clock)
+    else:
+        for day in days_between(asked.first, last):
+            for stage in (None,) if asked.until == STAGES[-1] else STAGES[: STAGES.index(asked.until) + 1]:
+                run_night(settings, day, stage=stage, progress=clock)
+    stages: dict[str, float] = defaultdict(float)
+    for step, seconds in clock.seconds.items():
+        if (stage := step.split()[0]) in STAGES:
+            stages[stage] += seconds
+    print(json.dumps({"stages": stages, "seconds_by_step": clock.seconds}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What a night costs where rows are few: cold, one more in a range, and whether it grows with what lies behind it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import statistics
+import sys
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import conf
+from jobs.progress import Progress
+from jobs.runner import backfill
+from jobs.session import open_session
+from jobs.simulate.plan import Simulation
+from jobs.simulate.run import simulate_deliveries
+from tests.bench.processes import Ran, run
+
+CUSTOMERS = 1_000
+FIRST = date(2026, 1, 1)
+NIGHTS = 92
+# Sums of a range that are the same however many nights are computed at once.
+DAY_BY_DAY = ("land", "conform")
+
+
+def measure(work: Path, runs: int) -> list[dict[str, Any]]:
+    """One row is one figure: its name, what it is over, and the seconds of each run."""
+    root = work / "small"
+    if not (root / "landing").exists():
+        told = Simulation(customers=CUSTOMERS, first=FIRST, last=_night(NIGHTS), seed=1, out=root / "landing")
+        simulate_deliveries(open_session(conf.load(environ={"CLM_LAKE": str(root / "none")})), told)
+    if not (root / "keys.toml").exists():
+        (root / "keys.toml").touch(mode=0o600)
+        (root / "keys.toml").write_text(f'current = 1\n[keys]\n1 = "{secrets.token_hex(32)}"\n')
+    long = _loaded(root, "long", _night(1), _night(89))
+    if not (root / "short-landing").exists():
+        _leave_out_events(root / "landing", root / "short-landing", before=_night(81))
+    short = _loaded(root, "short", _night(81), _night(89), landing="short-landing")
+    tenth, ninetieth = _alternating(runs, [(short, _night(90)), (long, _night(90))])
+    ahead = _night(91)
+    one = _ours(long, ahead)
+    stepped = _ours(long, ahead, _night(NIGHTS), "--range")
+    return [
+        {"what": "a tiny night from the command line", "seconds": [ran.seconds for ran in ninetieth]},
+        {"what": "night 10", "seconds": [_whole(ran) for ran in tenth]},
+        {"what": "night 90", "seconds": [_whole(ran) for ran in ninetieth]},
+        {"what": "one night", "seconds": [_whole(one)]},
+        {"what": "two nights as a range", "seconds": [_whole(stepped)]},
+    ]
+
+
+def thirty(work: Path) -> list[dict[str, Any]]:
+    """Thirty nights until know, as one range and one by one: seconds of what does not depend on the day before."""
+    root = work / "small"
+    figures: list[dict[str, Any]] = []
+    for name, as_range in (("range", True), ("nights", False)):
+        lake = _environ(root, f"thirty-{name}")
+        ran = _ours(lake, _night(1), _night(30), "--until", "know", *(["--range"] if as_range else []))
+        figures.append({"what": f"30 nights, {name}", "seconds": [sum(ran.told["stages"][s] for s in DAY_BY_DAY)]})
+    return figures
+
+
+def median(figures: Sequence[dict[str, Any]], what: str) -> float:
+    return statistics.median(next(each["seconds"] for each in figures if each["what"] == what))
+
+
+def _night(number: int) -> date:
+    return FIRST + timedelta(days=number - 1)
+
+
+def _leave_out_events(landing: Path, target: Path, before: date) -> None:
+    """The same deliveries without events of before: the same customers, consents and address books are known."""
+    for source in conf.load(environ={}).sources:
+        for delivery in (landing / source.name).iterdir():
+            if source.feed_spec.kind == "states" or delivery.name[:10] >= str(before):
+                shutil.copytree(delivery, target / source.name / delivery.name)
+
+
+def _environ(root: Path, name: str, landing: str = "landing") -> dict[str, str]:
+    own = {"CLM_LAKE": root / name, "CLM_LANDING": root / landing, "CLM_TOKEN_KEYS": root / "keys.toml"}
+    return {key: str(path) for key, path in own.items()}
+
+
+def _loaded(root: Path, name: str, first: date, last: date, landing: str = "landing") -> dict[str, str]:
+    environ = _environ(root, name, landing)
+    if not (root / name).exists():
+        backfill(conf.load(environ=environ), first, last, reason="bench", progress=Progress())
+    return environ
+
+
+def _ours(environ: dict[str, str], first: date, *more: object) -> Ran:
+    return run([sys.executable, "-m", "tests.bench.ours", str(first), *map(str, more)], environ)
+
+
+def _alternating(runs: int, nights: Sequence[tuple[dict[str, str], date]]) -> list[list[Ran]]:
+    found: list[list[Ran]] = [[] for _ in nights]
+    for _ in range(runs):
+        for ran, (environ, day) in zip(found, nights, strict=True):
+            ran.append(_ours(environ, day))
+    return found
+
+
+def _whole(ran: Ran) -> float:
+    return sum(ran.told["stages"].values())
