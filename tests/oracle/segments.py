@@ -107,6 +107,7 @@ def _moves(night: Night, segments: Sequence[Segment]) -> str:
     values = " ".join(
         f"when {quoted(name)} then {rules.evidence(columns)}" for name, columns in read.items() if columns
     )
+    evidence = f"case name {values} end" if values else "null"
     return f"""
         select customer_id, kind, name, from_value, to_value, move, rule_version,
             {"'start'" if _is_start(night) else "if(is_edited, 'rule_edit', 'customer')"} as cause, evidence
@@ -122,7 +123,7 @@ def _moves(night: Night, segments: Sequence[Segment]) -> str:
                 {rules.evidence(_read_by_levels(night))}
             from judged where level is distinct from was_level
             union all
-            select customer_id, 'segment', name, null, null, move, case name {values} end
+            select customer_id, 'segment', name, null, null, move, {evidence}
             from (
                 select *, 'entered' as move,
                     unnest(list_filter(segments, lambda each: not list_contains(was_segments, each))) as name
