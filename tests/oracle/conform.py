@@ -149,7 +149,9 @@ def _json(source: Source) -> str:
 def _account(night: Night, source: Source) -> str:
     """One row per delivery that was landed or of which rows were taken tonight: what became of its source rows."""
     tonight = f"taken_from = date '{night.day}'"
-    taken = [delivery for delivery in deliveries.of_night(night, source) if delivery.night == str(night.day)]
+    # Of a dump every night has a part, if an empty one.
+    found = deliveries.of_night(night, source)
+    taken = [delivery for delivery in found if source.is_dump or delivery.night == str(night.day)]
     named = ", ".join(f"({quoted(delivery.delivery_id)}, date '{night.day}')" for delivery in taken) or "(null, null)"
     counts = ", ".join(
         f"coalesce(sum(source_rows) filter (fate = '{fate}'), 0) as {fate}"
