@@ -25,7 +25,8 @@ HEAD = """\
 Written by `make bench` from what it measured; do not edit by hand. The yardstick is the oracle: the same night by
 DuckDB, with the same duties, from the same deliveries and the same tables of yesterday (docs/adr/0018). Both ran in
 turn, each in a process of its own, cold; figures are medians. Ratios are what to read: the machine is shared, and
-seconds of another day are other seconds.
+seconds of another day are other seconds. What the oracle does not do and the lake does: search free text for numbers,
+hash contacts for ad platforms, digests, what an engine learns, Great Expectations, lists.
 
 """
 
@@ -79,7 +80,7 @@ def _side_by_side(size: str, form: str, runs: Sequence[Result]) -> str:
     lines.append(compared("read, GB", lambda run: run["bytes_read"] / 1e9))
     lines.append(compared("written, GB", lambda run: run["bytes_written"] / 1e9))
     dearest = sorted(_steps(ours[-1]).items(), key=lambda step: -step[1])[:8]
-    lines.append("\nThe lake's dearest steps, of which two run at a time, s: ")
+    lines.append("\nThe lake's dearest steps, of which two run at a time, s:")
     lines.append(", ".join(f"{what} {seconds:,.0f}" for what, seconds in dearest) + ".\n")
     return "\n".join(lines) + "\n"
 
