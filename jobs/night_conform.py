@@ -103,8 +103,9 @@ def _conform(night: Night, feed: Feed, waited: Mapping[str, set[date]]) -> Confo
             contested = _contested(night, feed, prospects, known)
             verdicts = conform.verdicts(prospects, known, feed, _broadcast(contested)).persist()
             tallies = accounts.tally(verdicts)
-            for frame in (prospects, *([contested] if contested is not None else [])):
-                frame.unpersist()
+            prospects.unpersist()
+            if contested is not None:
+                contested.unpersist()
         has_implied = any(group.outcome == conform.IMPLIED for group in tallies)
         posted = conform.transform(records, verdicts, feed, first=night.first, has_implied=has_implied)
         staged = night.stage(f"core.{feed.name}", posted)

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("bench"), help="where all of it lies")
     parser.add_argument("--page", action="store_true", help="only write the page of what was measured")
     asked = parser.parse_args()
+    for given, known in ((asked.sizes, (*SIZES, "small")), (asked.forms, FORMS)):
+        if unknown := sorted(set(given.split(",")) - set(known)):
+            parser.error(f"{', '.join(unknown)}: choose of {', '.join(known)}")
     asked.work.mkdir(parents=True, exist_ok=True)
     results = asked.work.resolve() / "results.jsonl"
     for name in [] if asked.page else asked.sizes.split(","):
@@ -42,16 +46,17 @@ def main() -> int:
     return 0
 
 
-def side_by_side(work: Path, name: str, form: str, runs: int) -> list[dict[str, Any]]:
-    """Both engines in turn; one row is one run of one of them."""
+def side_by_side(work: Path, name: str, form: str, runs: int) -> Iterator[dict[str, Any]]:
+    """Both engines in turn; one row is one run of one of them, told when it has ended."""
     progress = progress_for(quiet=False)
     size, folder = SIZES[name], work / f"{name}-{form}"
     base.make(work / "base", progress)
-    overlay = scaled.overlay(folder, form)
-    if not (folder / "delivered.json").exists():
+    is_made = (folder / "delivered.json").exists()
+    if not is_made:
         shutil.rmtree(folder, ignore_errors=True)
-        overlay = scaled.overlay(folder, form)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True)
+    overlay = scaled.overlay(folder, form)
+    if not is_made:
         with progress.step(f"make yesterday and tonight of {name}"):
             delivered = scaled.make_tonight(folder, work / "base", size, form)
             scaled.make_yesterday(folder, work / "base", size, overlay, progress)
@@ -63,7 +68,6 @@ def side_by_side(work: Path, name: str, form: str, runs: int) -> list[dict[str, 
         "CLM_TOKEN_KEYS": str(folder / base.KEYS),
         **({"CLM_CONF": str(overlay)} if overlay else {}),
     }
-    told: list[dict[str, Any]] = []
     for number in range(runs):
         out = folder / "oracle"
         shutil.rmtree(out, ignore_errors=True)
@@ -72,20 +76,17 @@ def side_by_side(work: Path, name: str, form: str, runs: int) -> list[dict[str, 
         for engine, command in commands.items():
             with progress.step(f"{name} {form}, run {number + 1}: {engine}"):
                 ran = run([sys.executable, "-m", *command], environ)
-            told.append(
-                {
-                    "size": name,
-                    "form": form,
-                    "engine": engine,
-                    "delivered": delivered,
-                    "seconds": ran.seconds,
-                    "peak_memory": ran.peak_memory,
-                    "bytes_read": ran.bytes_read,
-                    "bytes_written": ran.bytes_written,
-                    **ran.told,
-                }
-            )
-    return told
+            yield {
+                "size": name,
+                "form": form,
+                "engine": engine,
+                "delivered": delivered,
+                "seconds": ran.seconds,
+                "peak_memory": ran.peak_memory,
+                "bytes_read": ran.bytes_read,
+                "bytes_written": ran.bytes_written,
+                **ran.told,
+            }
 
 
 def _note(results: Path, told: dict[str, Any]) -> None:

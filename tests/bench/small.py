@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import statistics
 import sys
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -21,7 +20,7 @@ from tests.bench.processes import Ran, run
 
 CUSTOMERS = 1_000
 FIRST = date(2026, 1, 1)
-NIGHTS = 92
+NIGHTS = 93
 # Sums of a range that are the same however many nights are computed at once.
 DAY_BY_DAY = ("land", "conform")
 
@@ -40,31 +39,27 @@ def measure(work: Path, runs: int) -> list[dict[str, Any]]:
         _leave_out_events(root / "landing", root / "short-landing", before=_night(81))
     short = _loaded(root, "short", _night(81), _night(89), landing="short-landing")
     tenth, ninetieth = _alternating(runs, [(short, _night(90)), (long, _night(90))])
-    ahead = _night(91)
-    one = _ours(long, ahead)
-    stepped = _ours(long, ahead, _night(NIGHTS), "--range")
+    one = _ours(long, _night(91))
+    stepped = _ours(long, _night(92), _night(NIGHTS), "--range")
     return [
         {"what": "a tiny night from the command line", "seconds": [ran.seconds for ran in ninetieth]},
         {"what": "night 10", "seconds": [_whole(ran) for ran in tenth]},
         {"what": "night 90", "seconds": [_whole(ran) for ran in ninetieth]},
         {"what": "one night", "seconds": [_whole(one)]},
         {"what": "two nights as a range", "seconds": [_whole(stepped)]},
+        *_thirty(root),
     ]
 
 
-def thirty(work: Path) -> list[dict[str, Any]]:
+def _thirty(root: Path) -> list[dict[str, Any]]:
     """Thirty nights until know, as one range and one by one: seconds of what does not depend on the day before."""
-    root = work / "small"
     figures: list[dict[str, Any]] = []
     for name, as_range in (("range", True), ("nights", False)):
+        shutil.rmtree(root / f"thirty-{name}", ignore_errors=True)
         lake = _environ(root, f"thirty-{name}")
         ran = _ours(lake, _night(1), _night(30), "--until", "know", *(["--range"] if as_range else []))
         figures.append({"what": f"30 nights, {name}", "seconds": [sum(ran.told["stages"][s] for s in DAY_BY_DAY)]})
     return figures
-
-
-def median(figures: Sequence[dict[str, Any]], what: str) -> float:
-    return statistics.median(next(each["seconds"] for each in figures if each["what"] == what))
 
 
 def _night(number: int) -> date:
@@ -86,8 +81,8 @@ def _environ(root: Path, name: str, landing: str = "landing") -> dict[str, str]:
 
 def _loaded(root: Path, name: str, first: date, last: date, landing: str = "landing") -> dict[str, str]:
     environ = _environ(root, name, landing)
-    if not (root / name).exists():
-        backfill(conf.load(environ=environ), first, last, reason="bench", progress=Progress())
+    shutil.rmtree(root / name, ignore_errors=True)
+    backfill(conf.load(environ=environ), first, last, reason="bench", progress=Progress())
     return environ
 
 

@@ -19,10 +19,9 @@ def faults(tables: Tables, name: str, day: date) -> list[str]:
     if name == "ops.deliveries":
         parts = "accepted + quarantined + duplicate + waiting + erased"
         counted["not every row is accounted for"] = f"count(*) filter (delivered <> {parts})"
+        counted["delivered rows that raw has not, or accepted ones that core has not"] = _astray(tables, day)
     if table.layer != "raw":
         counted["a key is there twice"] = f"count(*) - {_keys(tables, table, day)}"
-    if name == "ops.deliveries":
-        counted["delivered rows that raw has not, or accepted ones that core has not"] = _astray(tables, day)
     columns = ", ".join(counted.values())
     figures = tables.database.execute(f"select {columns} from {tables.on(name, day)}").fetchone() if columns else ()
     return [f"{name} {day}: {what} ({count})" for what, count in zip(counted, figures or (), strict=True) if count]

@@ -14,8 +14,8 @@ from tests.oracle import parts
 from tests.oracle.night import Night
 from tests.oracle.tables import Tables, connect, table_of
 
-# Columns that are not compared, with the reason.
 TEXTS = "free text is searched for numbers and addresses by the lake only; the oracle keeps nothing of it"
+# Columns that are not compared, with the reason.
 APART: dict[str, dict[str, str]] = {
     "raw.app_events": {"properties": TEXTS},
     "core.app_events": {"properties": TEXTS},
@@ -29,7 +29,6 @@ COMPARED_AS: dict[str, dict[str, str]] = {
         "reasons": "list_sort(reasons)",
     },
 }
-
 
 # A log that has the nights of which a load keeps a snapshot.
 OF_SNAPSHOTS = ("mart.upgrade_retention",)
