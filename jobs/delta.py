@@ -111,7 +111,8 @@ class DeltaFiles:
 
     def columns(self, path: str) -> list[str]:
         """The names of the table's columns as the store has them now."""
-        return list(self._log(path).update(False, self._none, self._none).schema().fieldNames())
+        # As one text: an array comes over to Python name by name.
+        return StructType.fromJson(json.loads(self._newest(path).schema().json())).names
 
     def widen(self, path: str, ddl: str) -> None:
         """Add the columns of `ddl` that the table lacks; rows written before have null there."""
@@ -125,7 +126,11 @@ class DeltaFiles:
 
     def version(self, path: str) -> int:
         """The newest version of the table as the store has it now; -1 where there is none."""
-        return int(self._log(path).update(False, self._none, self._none).version())
+        return int(self._newest(path).version())
+
+    def _newest(self, path: str) -> Any:
+        """Delta's own view of the newest version."""
+        return self._log(path).update(False, self._none, self._none)
 
     def files(self, path: str, first: date | None, last: date) -> PublishedFiles | None:
         """The files of the days first … last as the store has them now; None where Delta itself has to read them.
@@ -244,11 +249,10 @@ class DeltaFiles:
         """The commit `version` as it stands in the log."""
         log = self._log(path)
         file = java_class(self.spark, "org.apache.hadoop.fs.Path")(f"{path}/_delta_log/{version:020d}.json")
-        lines = log.store().read(file, log.newDeltaHadoopConf())
-        text = [lines.apply(i) for i in range(lines.size())]
-        infos = [json.loads(line)["commitInfo"] for line in text if line.startswith('{"commitInfo"')]
+        text = log.store().read(file, log.newDeltaHadoopConf()).mkString("\n")
+        infos = [json.loads(line)["commitInfo"] for line in text.split("\n") if line.startswith('{"commitInfo"')]
         said = infos[0].get("userMetadata") if infos else None
-        digest = hashlib.sha256("\n".join(text).encode()).hexdigest()
+        digest = hashlib.sha256(text.encode()).hexdigest()
         return Commit(version, digest, json.loads(said) if said else {})
 
     def lock(self, path: str) -> TableLock:

@@ -28,7 +28,7 @@ from jobs.list_files import read_manifest
 from jobs.progress import Progress
 from jobs.rules.book import compile_book
 from jobs.runner import backfill, run_night
-from jobs.session import FEW_ROWS, SOON_OVER, open_session
+from jobs.session import open_session
 from jobs.simulate.plan import SOURCE_OF, Simulation
 from jobs.simulate.run import simulate_deliveries
 
@@ -41,6 +41,8 @@ STEPPED_DAYS = 14
 # the app for a month can be told only where it was there for longer.
 APP_DAYS, OTHERS_DAYS = 45, 21
 SEED = 7
+# Of more the nights are sooner done by a session for many rows.
+FEW_CUSTOMERS = 5_000
 # The windows of the retention table, in days after the first active date.
 BRACKETS = ("days_1_29", "days_30_59", "days_60_89", "days_90_119")
 # Only a folder that this made is ever emptied.
@@ -104,7 +106,7 @@ def run(customers: int, days: int, *, folder: Path, env: str | None, progress: P
     _empty(folder)
     settings = _settings(folder, env)
     with progress.step("start Spark"):
-        spark = open_session(settings)
+        spark = open_session(settings, few_rows=customers <= FEW_CUSTOMERS)
     with progress.step(f"simulate {customers} customers from {first} to {LAST}"):
         out = folder / "landing"
         began = max(first, LAST - timedelta(days=OTHERS_DAYS - 1))
@@ -144,9 +146,7 @@ def _settings(folder: Path, env: str | None) -> Settings:
     """The packaged configuration, whatever else the environment names: the simulator delivers its sources."""
     others = {key: value for key, value in os.environ.items() if key not in ("CLM_CONF", "CLM_LEDGER_URL")}
     own = {"CLM_LAKE": folder / "lake", "CLM_LANDING": folder / "landing", "CLM_TOKEN_KEYS": folder / KEYS}
-    settings = conf.load(env, {**others, **{key: str(path) for key, path in own.items()}})
-    few = {"conf": {**settings.spark.conf, **FEW_ROWS, **SOON_OVER}}
-    return settings.model_copy(update={"spark": settings.spark.model_copy(update=few)})
+    return conf.load(env, {**others, **{key: str(path) for key, path in own.items()}})
 
 
 def _outcome(lake: Lake, first: date, last: date) -> Outcome:

@@ -22,6 +22,7 @@ from jobs.places import local_path
 from jobs.progress import Progress
 from jobs.session import MINIMUM_JAVA, jar_folder, java_version, open_session
 from jobs.tokens import token_maker
+from jobs.workload import has_few_rows
 from schemas.core import POSTED
 
 # Not in the wheel: where the project itself is checked out, the jars are compared with it byte for byte.
@@ -57,7 +58,7 @@ def examine(settings: Settings, ledger: Ledger | None, progress: Progress) -> It
     if not all(check.is_well for check in machine):
         return
     with progress.step("start Spark"):
-        lake = Lake(open_session(settings), settings, ledger)
+        lake = Lake(open_session(settings, few_rows=has_few_rows(settings, ledger)), settings, ledger)
     with progress.step("compare tables with the ledger"):
         yield _checked("tables", lambda: health(lake, tables))
     with progress.step("look for keys posted twice"):

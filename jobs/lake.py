@@ -131,7 +131,7 @@ class Lake:
         schema = StructType.fromJson(json.loads(files.columns))
         if not files.paths:
             return local_frame(self.spark, [], schema)
-        return self._parquet(path, schema, files.paths).select(*schema.names)
+        return self._parquet(path, schema, files.paths).selectExpr(*(f"`{name}`" for name in schema.names))
 
     def _parquet(self, path: str, schema: StructType | str, paths: Sequence[str]) -> DataFrame:
         return self.spark.read.schema(schema).option("basePath", path).parquet(*paths)

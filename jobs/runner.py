@@ -30,6 +30,7 @@ from jobs.rules.book import RuleBook, compile_book
 from jobs.session import ManyRows, open_session
 from jobs.side_by_side import side_by_side
 from jobs.tokens import TokenMaker, token_maker
+from jobs.workload import has_few_rows
 from schemas.core import POSTED
 from schemas.judgement import CUSTOMER_SEGMENTS
 
@@ -314,7 +315,7 @@ def opened(
             ledger.pin_lake(settings)
             with progress.step("start Spark"):
                 Thread(target=check.prepare).start()
-                spark = open_session(settings)
+                spark = open_session(settings, few_rows=has_few_rows(settings, ledger, first, last))
             mappings = {source.name: check_mapping(spark, source) for source in settings.sources}
             lake = Lake(spark, settings, ledger, run, lease)
             refuse_unhealthy(lake, ledger.published_tables())

@@ -14,11 +14,11 @@ from importlib.resources import files
 from pathlib import Path
 from threading import Lock
 
-from py4j.java_gateway import java_import
 from pyspark.sql import SparkSession
 
 from conf import Settings
 from jobs.errors import Failed
+from jobs.frames import java_class
 
 MINIMUM_JAVA = 17
 # For a few thousand rows: compiling a query takes longer than interpreting it. For more it is many times slower.
@@ -42,11 +42,18 @@ FEW_ROWS = {
 }
 # From so many rows on, compiling a query and its second task are worth their time.
 MANY_ROWS = 20_000
-# For a process that is soon over: Java's second compiler would take a third of its time.
-# Left alone, the first would get a cache too small for Spark, and a heap that grows by a full collection each time.
-SOON_OVER = {
-    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m "
-    "-Xms3g -Xmn1400m -XX:MetaspaceSize=256m",
+# And the process is soon over: Java's second compiler would take a third of its time. Left alone, the first would get
+# a cache too small for Spark, and a heap that grows by a full collection each time.
+SOON_OVER = (
+    "-XX:+UseParallelGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m "
+    "-XX:InitialRAMPercentage=50 -XX:NewRatio=1 -XX:MetaspaceSize=256m"
+)
+# PySpark asks for these with almost every column, some by a short name for which Java looks through all its jars.
+ASKED_OFTEN = {
+    "functions": "org.apache.spark.sql.functions",
+    "org.apache.spark.sql.functions": "org.apache.spark.sql.functions",
+    "PythonUtils": "org.apache.spark.api.python.PythonUtils",
+    "PythonSQLUtils": "org.apache.spark.sql.api.python.PythonSQLUtils",
 }
 
 
@@ -73,10 +80,10 @@ def java_version() -> int:
     return version
 
 
-def spark_options(settings: Settings) -> dict[str, str]:
+def spark_options(settings: Settings, *, few_rows: bool = False) -> dict[str, str]:
     """All that Spark is told when it starts; raises Failed where the Delta jars are missing.
 
-    All of the JVM, Spark and the shown times are UTC; zones are explicit in the code.
+    All of the JVM, Spark and the shown times are UTC; zones are explicit in the code. What `[spark.conf]` says wins.
     """
     jars = sorted(str(jar) for jar in jar_folder().glob("*.jar"))
     if not jars:
@@ -85,6 +92,7 @@ def spark_options(settings: Settings) -> dict[str, str]:
     java_options = (
         "-XX:-DontCompileHugeMethods -Duser.timezone=UTC "
         f"-Dlog4j2.configurationFile={files('jobs').joinpath('log4j2.properties')}"
+        f"{f' {SOON_OVER}' if few_rows else ''}"
     )
     return {
         "spark.app.name": "clm-lake",
@@ -107,6 +115,8 @@ def spark_options(settings: Settings) -> dict[str, str]:
         "spark.sql.codegen.hugeMethodLimit": "8000",
         # Spares the sort before a partitioned write.
         "spark.sql.maxConcurrentOutputFileWriters": "64",
+        # Those of tables that are made side by side take turns (`jobs.side_by_side`).
+        "spark.scheduler.mode": "FAIR",
         # Every action would describe its plan for a web page that is not there.
         "spark.sql.ui.explainMode": "simple",
         # Names of letters in all languages take ICU seconds to load; Java knows the same ones.
@@ -118,30 +128,36 @@ def spark_options(settings: Settings) -> dict[str, str]:
         # Else every Column remembers the line of Python that made it, which costs seconds a night.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         "spark.sql.dataFrameQueryContext.enabled": "false",
-        # Two thirds of a tiny commit is this file, which replays the table's state.
-        "spark.databricks.delta.writeChecksumFile.enabled": "false",
+        # A commit tells its checksum from that of the one before; the table's files and generations are not in it.
+        "spark.databricks.delta.allFilesInCrc.enabled": "false",
+        "spark.databricks.delta.setTransactionsInCrc.writeOnCommit": "false",
         "spark.databricks.delta.snapshotPartitions": "2",
         # A vacuum would note itself as two versions of the table.
         "spark.databricks.delta.vacuum.logging.enabled": "false",
         # And it would list a table's folders in 10,000 tasks.
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
+        **(FEW_ROWS if few_rows else {}),
         **settings.spark.conf,
     }
 
 
-def open_session(settings: Settings) -> SparkSession:
-    """Start Spark with Delta, or take up the Java that `spark-submit` has started for this process."""
+def open_session(settings: Settings, *, few_rows: bool = False) -> SparkSession:
+    """Start Spark with Delta, or take up the Java that `spark-submit` has started for this process.
+
+    `few_rows` is what `jobs.workload` says of a lake and its nights; one that is open already stays as it is.
+    """
     java_version()
     # PySpark would log whole plans and, of cast errors, values; what went wrong is said by the command itself.
     logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder
-    for key, value in spark_options(settings).items():
+    few_rows = few_rows and SparkSession.getActiveSession() is None
+    for key, value in spark_options(settings, few_rows=few_rows).items():
         builder = builder.config(key, value)  # pyright: ignore[reportAttributeAccessIssue]
     spark = builder.getOrCreate()  # pyright: ignore[reportAttributeAccessIssue]
-    # PySpark asks for it by its short name at each list of columns, and Java would look through all its packages.
-    java_import(spark._jvm, "org.apache.spark.api.python.PythonUtils")
+    for name, whole_name in ASKED_OFTEN.items():
+        setattr(spark._jvm, name, java_class(spark, whole_name))
     return spark
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from threading import Event, current_thread
 from typing import Any, TypeVar, cast
 
 from pyspark import inheritable_thread_target
@@ -30,6 +30,8 @@ def side_by_side(spark: SparkSession, work: Iterable[Callable[[], Result]], at_o
     def carry_out(piece: Callable[[], Result]) -> Result | None:
         if is_over.is_set():
             return None
+        # Else the many tasks of one table's write would all go before the one of another's small question.
+        spark.sparkContext.setLocalProperty("spark.scheduler.pool", current_thread().name)
         try:
             return piece()
         except BaseException:

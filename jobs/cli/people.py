@@ -126,9 +126,10 @@ def _lake_on(settings: Settings, date: Date | None, *, quiet: bool) -> tuple[Lak
 
     from jobs.lake import Lake
     from jobs.session import open_session
+    from jobs.workload import has_few_rows
 
     with progress_for(quiet=quiet).step("start Spark"):
-        spark = open_session(settings)
+        spark = open_session(settings, few_rows=has_few_rows(settings, ledger))
     return Lake(spark, settings, ledger), day
 
 

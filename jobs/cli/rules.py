@@ -31,7 +31,7 @@ def check(
         from jobs.session import open_session
 
         with progress_for(quiet=quiet).step("start Spark for the examples"):
-            spark = open_session(settings)
+            spark = open_session(settings, few_rows=True)
         if wrong := failures(spark, settings, book):
             raise DataRefused("\n".join(wrong))
         examples = "right"

@@ -79,9 +79,10 @@ def table(
     from jobs.lake import Lake
     from jobs.membership import known_on
     from jobs.session import open_session
+    from jobs.workload import has_few_rows
 
     with progress_for(quiet=quiet).step("start Spark"):
-        spark = open_session(settings)
+        spark = open_session(settings, few_rows=has_few_rows(settings, ledger))
     if where:
         check_condition(spark, where, showing.open_columns(declared), showing.masked_columns(declared))
     lake = Lake(spark, settings, ledger)

@@ -24,7 +24,6 @@ from jobs.ledger import Ledger
 from jobs.pipeline import stages
 from jobs.progress import Progress
 from jobs.runner import backfill, run_night
-from jobs.session import FEW_ROWS, SOON_OVER
 from tests.airflow.installed import PYTHON, ROOT, Airflow, free_port, wait_until
 from tests.conftest import Place
 from tests.e2e.acting_lake import BASE, CAPS, CONSENTS, ONE_DAY, PEOPLE, PLANS, TRIGGERS
@@ -70,9 +69,7 @@ def place(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Plac
     """A lake whose first days are loaded."""
     place = Place(tmp_path_factory.mktemp("airflow") / "lake")
     place.root.mkdir()
-    # Half of what so small a stage takes is Java's compilers.
-    few = "".join(f"{json.dumps(key)} = {json.dumps(value)}\n" for key, value in {**FEW_ROWS, **SOON_OVER}.items())
-    place.configure(PLANS, PEOPLE, CONSENTS, base=f"{BASE}[spark.conf]\n{few}", caps=CAPS)
+    place.configure(PLANS, PEOPLE, CONSENTS, base=BASE, caps=CAPS)
     (place.root / "conf" / "triggers").mkdir()
     (place.root / "conf" / "triggers" / "mine.toml").write_text(TRIGGERS)
     deliver(place)

@@ -23,6 +23,7 @@ from conf import ColumnType, Settings, Source
 from jobs import pipeline
 from jobs.progress import Progress
 from jobs.runner import Night, opened
+from jobs.session import open_session
 from schemas.table import Table
 from tests.bench.base import CUSTOMERS, TONIGHT, YESTERDAY, settings_of
 
@@ -82,6 +83,7 @@ def make_yesterday(folder: Path, base: Path, size: Size, overlay: Path | None, p
     keys.write_text((base / keys.name).read_text())
     settings = settings_of(folder, folder / "landing", overlay)
     first = YESTERDAY - timedelta(days=max(source.late_days for source in settings.sources) - 1)
+    open_session(settings)  # The ledger knows of no rows yet; these are many.
     with opened(settings, "run", first, YESTERDAY, None, progress) as night:
         for table in pipeline.tables(settings):
             days = _nights_of(settings, table, size)

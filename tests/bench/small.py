@@ -30,7 +30,8 @@ def measure(work: Path, runs: int) -> list[dict[str, Any]]:
     root = work / "small"
     if not (root / "landing").exists():
         told = Simulation(customers=CUSTOMERS, first=FIRST, last=_night(NIGHTS), seed=1, out=root / "landing")
-        simulate_deliveries(open_session(conf.load(environ={"CLM_LAKE": str(root / "none")})), told)
+        spark = open_session(conf.load(environ={"CLM_LAKE": str(root / "none")}), few_rows=True)
+        simulate_deliveries(spark, told)
     if not (root / "keys.toml").exists():
         (root / "keys.toml").touch(mode=0o600)
         (root / "keys.toml").write_text(f'current = 1\n[keys]\n1 = "{secrets.token_hex(32)}"\n')

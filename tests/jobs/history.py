@@ -36,6 +36,7 @@ def publish(
     run_id: str = "r1",
     conf_digest: str = "c0",
     waiting_rows: int = 0,
+    rows: int = 10,
 ) -> None:
     """One more generation of one day, made from these (table, day, digest)."""
     generation = ledger.draw(run_id, table, [day])[day]
@@ -46,11 +47,11 @@ def publish(
                 day=day,
                 generation=generation,
                 version=generation,
-                rows=10,
+                rows=rows,
                 digest=digest,
                 conf_digest=conf_digest,
                 run_id=run_id,
-                figures={"rows": 10, "waiting_rows": waiting_rows},
+                figures={"rows": rows, "waiting_rows": waiting_rows},
                 upstreams=tuple(Upstream(table=name, day=then, digest=was) for name, then, was in made_from),
                 commit_sha256=f"{table}-{day}-{generation}",
             )

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.__main__ import main
-from jobs.session import INTERPRETED, MANY_ROWS, TASKS, ManyRows, spark_options
+from jobs.session import INTERPRETED, MANY_ROWS, TASKS, ManyRows, open_session, spark_options
 from tests.conftest import Place
 
 WHOLE_STAGE = "spark.sql.codegen.wholeStage"
@@ -65,6 +65,20 @@ def test_an_error_leaves_the_session_as_it_was(spark: SparkSession, tasks: str) 
 def test_a_session_that_compiles_stays_as_it_is(compiled: SparkSession, tasks: str) -> None:
     with ManyRows(compiled).compiled(MANY_ROWS):
         assert settings_of(compiled) == ("true", tasks)
+
+
+def test_a_session_for_few_rows_yields_to_what_is_configured(place: Place) -> None:
+    settings = place.configure(base=f'[spark]\nshuffle_partitions = 5\n[spark.conf]\n"{WHOLE_STAGE}" = "true"\n')
+    few, many = spark_options(settings, few_rows=True), spark_options(settings)
+    assert (few[WHOLE_STAGE], few[TASKS], many[TASKS]) == ("true", "1", "5")
+    assert few["spark.sql.adaptive.enabled"] == "false"
+    assert "spark.sql.adaptive.enabled" not in many
+    flags = "spark.driver.defaultJavaOptions"
+    assert ("TieredStopAtLevel" in few[flags], "TieredStopAtLevel" in many[flags]) == (True, False)
+
+
+def test_a_session_that_is_open_stays_as_it_is(compiled: SparkSession, place: Place) -> None:
+    assert open_session(place.configure(), few_rows=True).conf.get(WHOLE_STAGE) == "true"
 
 
 def test_what_spark_submit_is_told_is_what_a_session_is_told(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

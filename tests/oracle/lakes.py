@@ -11,7 +11,7 @@ import conf
 from conf import Settings
 from jobs.progress import Progress
 from jobs.runner import backfill, run_night
-from jobs.session import FEW_ROWS, open_session
+from jobs.session import open_session
 from jobs.simulate.plan import Simulation
 from jobs.simulate.run import simulate_deliveries
 from tests.real.onboarding import onboard
@@ -41,9 +41,9 @@ def month(root: Path, *, customers: int) -> Loaded:
     keys.touch(mode=0o600)
     keys.write_text(f'current = 1\n[keys]\n1 = "{secrets.token_hex(32)}"\n')
     own = {"CLM_LAKE": root / "lake", "CLM_LANDING": root / "landing", "CLM_TOKEN_KEYS": keys}
-    settings = _for_few_rows(conf.load(environ={key: str(path) for key, path in own.items()}))
+    settings = conf.load(environ={key: str(path) for key, path in own.items()})
     story = Simulation(customers=customers, first=first, last=last, seed=7, out=root / "landing")
-    simulate_deliveries(open_session(settings), story)
+    simulate_deliveries(open_session(settings, few_rows=True), story)
     loaded = last - timedelta(days=3)
     begins = first + timedelta(days=5)
     backfill(settings, first, loaded, reason="the month", step_from=begins, contacts="live", progress=Progress())
@@ -57,8 +57,3 @@ def online_retail(root: Path, data: Path) -> Loaded:
     settings = onboard(root, data, [DUMP], CONF)
     backfill(settings, FIRST, LAST, reason="the log", progress=Progress())
     return Loaded(settings, FIRST, LAST, LAST - timedelta(days=6))
-
-
-def _for_few_rows(settings: Settings) -> Settings:
-    spark = settings.spark.model_copy(update={"conf": {**settings.spark.conf, **FEW_ROWS}})
-    return settings.model_copy(update={"spark": spark})
