@@ -31,6 +31,10 @@ from schemas.judgement import (
 from schemas.mart import CUSTOMER_PROFILE
 
 ONE_DAY = timedelta(days=1)
+# From so many on a look at who moved costs less than to judge everybody once more.
+MANY_CUSTOMERS = 100_000
+# So many customers fit into the memory of every process.
+SENT_TO_ALL = 2_000_000
 
 
 def run(night: Night) -> None:
@@ -56,9 +60,7 @@ def _groups(night: Night) -> list[list[date]]:
 
 def _judge(night: Night, days: Sequence[date]) -> None:
     failed = night_score.score(night, days) if night.engines else {}
-    judged, moved = night.side_by_side(
-        [partial(_stage_segments, night, days, failed), partial(_stage_moves, night, days, failed)]
-    )
+    judged, moved = _stage(night, days, failed)
     night.publish(judged, _lineage(night, days, {day: judged.digest(day) for day in days}), announced_empty=days)
     made_from = _made_from(night, (CUSTOMER_SEGMENTS.name, *((SCORES.name,) if night.engines else ())), days)
     night.publish(moved, made_from, announced_empty=days)
@@ -72,26 +74,46 @@ def _judge(night: Night, days: Sequence[date]) -> None:
     night.side_by_side([publish_status, partial(_keep_rules, night, days[0])])
 
 
+def _stage(night: Night, days: Sequence[date], failed: Mapping[str, str]) -> list[Staged]:
+    """The segments and the moves; of many customers the moves of those only whom the segments show to have moved."""
+    customers = night.rows([CUSTOMER_PROFILE.name], days[0], days[-1])
+    if night.starts_with(days[0]) or customers < MANY_CUSTOMERS:
+        return night.side_by_side(
+            [partial(_stage_segments, night, days, failed), partial(_stage_moves, night, days, failed)]
+        )
+    judged = _stage_segments(night, days, failed)
+    moved = segments.moved(judged.frame, known_on(night.lake, days[0] - ONE_DAY), nights=len(days)).persist()
+    try:
+        is_small = moved.count() < SENT_TO_ALL
+        return [judged, _stage_moves(night, days, failed, of=F.broadcast(moved) if is_small else moved)]
+    finally:
+        moved.unpersist()
+
+
 def _stage_segments(night: Night, days: Sequence[date], failed: Mapping[str, str]) -> Staged:
     return night.audited(CUSTOMER_SEGMENTS.name, segments.transform(_judged(night, days, failed)), days)
 
 
-def _stage_moves(night: Night, days: Sequence[date], failed: Mapping[str, str]) -> Staged:
+def _stage_moves(night: Night, days: Sequence[date], failed: Mapping[str, str], of: DataFrame | None = None) -> Staged:
     history = _history(night, days)
-    moves = transitions.transform(_judged(night, days, failed), night.book, history)
+    moves = transitions.transform(_judged(night, days, failed, of), night.book, history)
     if night.engines:
         before, new = _scores_before(night, days[0])
         moves = moves.unionByName(transitions.of_bands(_scores(night, days), before, first=days[0], new=new))
     return night.audited(SEGMENT_TRANSITIONS.name, moves, days)
 
 
-def _judged(night: Night, days: Sequence[date], failed: Mapping[str, str]) -> DataFrame:
-    profile = night.lake.read_days(CUSTOMER_PROFILE.name, days)
-    scores = _scores(night, days) if night.engines else None
+def _judged(night: Night, days: Sequence[date], failed: Mapping[str, str], of: DataFrame | None = None) -> DataFrame:
+    """How everyone is judged on the nights; or those of `of`, which has a row for each of them."""
+
+    def theirs(frame: DataFrame) -> DataFrame:
+        return frame if of is None else frame.join(of, "customer_id", "left_semi")
+
+    before = _before(night, days[0])
     return segments.judged(
-        profile,
-        scores,
-        _before(night, days[0]),
+        theirs(night.lake.read_days(CUSTOMER_PROFILE.name, days)),
+        theirs(_scores(night, days)) if night.engines else None,
+        None if before is None else theirs(before),
         night.book,
         engines=[engine for engine in night.engines if engine.name not in failed],
         failed=_failed_rules(night, failed),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from jobs.engines.base import Engine
 from jobs.frames import select_contract
@@ -64,6 +65,18 @@ def judged(
 def transform(judged: DataFrame) -> DataFrame:
     """One row is one customer on one night, with the stage, the level and the segments."""
     return select_contract(judged, CUSTOMER_SEGMENTS)
+
+
+def moved(told: DataFrame, before: DataFrame, *, nights: int) -> DataFrame:
+    """One row is one customer who is not on each of the nights what she was the night before; `told` of so many nights.
+
+    By a hash of 64 bits of all three. `told` and `before` are of mart.customer_segments.
+    """
+    rows = told.unionByName(before).selectExpr("customer_id", "xxhash64(lifecycle, level, segments) as what")
+    found = rows.groupBy("customer_id").agg(
+        F.expr("min(what) <> max(what)").alias("differs"), F.count("*").alias("nights")
+    )
+    return found.where(f"differs or nights <= {nights}").select("customer_id")
 
 
 def stage_of(book: RuleBook) -> str:

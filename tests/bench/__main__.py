@@ -37,7 +37,8 @@ def main() -> int:
     results = asked.work.resolve() / "results.jsonl"
     for name in [] if asked.page else asked.sizes.split(","):
         if name == "small":
-            _note(results, {"small": small.measure(asked.work.resolve(), asked.runs)})
+            for figures in small.measure(asked.work.resolve(), asked.runs):
+                _note(results, {"small": figures})
             continue
         for form in asked.forms.split(","):
             for told in side_by_side(asked.work.resolve(), name, form, asked.runs):

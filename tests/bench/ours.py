@@ -1,6 +1,7 @@
 """Nights of the lake in a process of its own, cold: `python -m tests.bench.ours FIRST [LAST] [--range]`.
 
-The last line on stdout is JSON: seconds by step, whole and by stage. CLM_LAKE and CLM_LANDING say which lake.
+The last line on stdout is JSON: seconds by step, whole and by stage, and rows of the last night by table. CLM_LAKE and
+CLM_LANDING say which lake.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pyspark.sql import SparkSession
 
 import conf
 from jobs.calendar import days_between
-from jobs.pipeline import STAGES
+from jobs.ledger import Ledger
+from jobs.pipeline import STAGES, tables
 from jobs.progress import Progress
 from jobs.runner import backfill, run_night
 
@@ -42,6 +44,11 @@ class Clocked(Progress):
         print(f"{taken:8.1f} s  {what}", file=sys.stderr, flush=True)
 
 
+def _rows(ledger: Ledger, table: str, night: date) -> int:
+    published = ledger.published(table, night, night)
+    return published[night].rows if published else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.ours", description=__doc__)
     parser.add_argument("first", type=date.fromisoformat)
@@ -61,7 +68,8 @@ def main() -> int:
     for step, seconds in clock.seconds.items():
         if (stage := step.split()[0]) in STAGES:
             stages[stage] += seconds
-    print(json.dumps({"stages": stages, "seconds_by_step": clock.seconds}))
+    rows = {table.name: _rows(Ledger.open(settings.ledger_url), table.name, last) for table in tables(settings)}
+    print(json.dumps({"stages": stages, "seconds_by_step": clock.seconds, "rows": rows}))
     return 0
 
 

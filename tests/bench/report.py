@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -41,8 +41,8 @@ def write(results: Path) -> None:
         groups[row["size"], row["form"]].append(row)
     for (size, form), runs in sorted(groups.items(), key=lambda group: (list(SIZES).index(group[0][0]), group[0][1])):
         text += _side_by_side(size, form, runs)
-    if small := [row["small"] for row in rows if "small" in row]:
-        text += _small(small[-1])
+    if small := {what: seconds for row in rows for what, seconds in row.get("small", {}).items()}:
+        text += _small({what: median(seconds) for what, seconds in small.items()})
     PAGE.write_text(text)
 
 
@@ -80,9 +80,22 @@ def _side_by_side(size: str, form: str, runs: Sequence[Result]) -> str:
     lines.append(compared("read, GB", lambda run: run["bytes_read"] / 1e9))
     lines.append(compared("written, GB", lambda run: run["bytes_written"] / 1e9))
     dearest = sorted(_steps(ours[-1]).items(), key=lambda step: -step[1])[:8]
+    lines.append(f"\n{_same_rows(ours[-1], theirs[-1])}")
     lines.append("\nThe lake's dearest steps, of which two run at a time, s:")
     lines.append(", ".join(f"{what} {seconds:,.0f}" for what, seconds in dearest) + ".\n")
     return "\n".join(lines) + "\n"
+
+
+def _same_rows(ours: Result, theirs: Result) -> str:
+    """Whether both came to the same number of rows, by table; what they hold `make oracle` compares."""
+    a, b = ours.get("rows", {}), theirs.get("rows", {})
+    shared = sorted({*a} & {*b})
+    differing = [f"{table} ({a[table]:,} and {b[table]:,})" for table in shared if a[table] != b[table]]
+    if differing:
+        return f"Of {len(shared)} tables the numbers of rows differ in {', '.join(differing)}."
+    return (
+        f"Both came to the same number of rows in each of {len(shared)} tables, {sum(a[t] for t in shared):,} in all."
+    )
 
 
 def _steps(run: Result) -> dict[str, float]:
@@ -90,14 +103,16 @@ def _steps(run: Result) -> dict[str, float]:
     return {what: seconds for what, seconds in run["seconds_by_step"].items() if what.split()[0] not in run["stages"]}
 
 
-def _small(figures: Sequence[Result]) -> str:
-    seconds = {figure["what"]: median(figure["seconds"]) for figure in figures}
+def _small(seconds: Mapping[str, float]) -> str:
     lines = ["## Few rows: 1,000 customers\n", "| what | s |", "| --- | ---: |"]
     lines += [f"| {what} | {each:,.1f} |" for what, each in seconds.items()]
-    lines.append(f"\nNight 90 is {seconds['night 90'] / seconds['night 10']:.2f} of night 10 at the same customers; ")
-    further = seconds["two nights as a range"] - seconds["one night"]
-    lines.append(f"one more night in a range takes {further:,.1f} s.\n")
-    if "30 nights, range" in seconds:
+    if "night 90" in seconds:
+        ratio = seconds["night 90"] / seconds["night 10"]
+        lines.append(f"\nNight 90 is {ratio:.2f} of night 10 at the same customers.")
+    if "two nights as a range" in seconds:
+        further = seconds["two nights as a range"] - seconds["one night"]
+        lines.append(f"One more night in a range takes {further:,.1f} s.")
+    if "30 nights, nights" in seconds:
         ratio = seconds["30 nights, range"] / seconds["30 nights, nights"]
-        lines.append(f"Landing and conform of 30 nights as a range take {ratio:.2f} of what they take one by one.\n")
-    return "\n".join(lines)
+        lines.append(f"Landing and conform of 30 nights as a range take {ratio:.2f} of what they take one by one.")
+    return "\n".join(lines) + "\n"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import secrets
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import conf
 from jobs.progress import Progress
@@ -25,8 +24,8 @@ NIGHTS = 93
 DAY_BY_DAY = ("land", "conform")
 
 
-def measure(work: Path, runs: int) -> list[dict[str, Any]]:
-    """One row is one figure: its name, what it is over, and the seconds of each run."""
+def measure(work: Path, runs: int) -> Iterator[dict[str, list[float]]]:
+    """Figures as they are known: what was measured → the seconds of each run."""
     root = work / "small"
     if not (root / "landing").exists():
         told = Simulation(customers=CUSTOMERS, first=FIRST, last=_night(NIGHTS), seed=1, out=root / "landing")
@@ -40,27 +39,20 @@ def measure(work: Path, runs: int) -> list[dict[str, Any]]:
         _leave_out_events(root / "landing", root / "short-landing", before=_night(81))
     short = _loaded(root, "short", _night(81), _night(89), landing="short-landing")
     tenth, ninetieth = _alternating(runs, [(short, _night(90)), (long, _night(90))])
+    yield {
+        "a tiny night from the command line": [ran.seconds for ran in ninetieth],
+        "night 10": [_whole(ran) for ran in tenth],
+        "night 90": [_whole(ran) for ran in ninetieth],
+    }
     one = _ours(long, _night(91))
     stepped = _ours(long, _night(92), _night(NIGHTS), "--range")
-    return [
-        {"what": "a tiny night from the command line", "seconds": [ran.seconds for ran in ninetieth]},
-        {"what": "night 10", "seconds": [_whole(ran) for ran in tenth]},
-        {"what": "night 90", "seconds": [_whole(ran) for ran in ninetieth]},
-        {"what": "one night", "seconds": [_whole(one)]},
-        {"what": "two nights as a range", "seconds": [_whole(stepped)]},
-        *_thirty(root),
-    ]
-
-
-def _thirty(root: Path) -> list[dict[str, Any]]:
-    """Thirty nights until know, as one range and one by one: seconds of what does not depend on the day before."""
-    figures: list[dict[str, Any]] = []
+    yield {"one night": [_whole(one)], "two nights as a range": [_whole(stepped)]}
+    # Thirty nights until know, as one range and one by one: seconds of what does not depend on the day before.
     for name, as_range in (("range", True), ("nights", False)):
         shutil.rmtree(root / f"thirty-{name}", ignore_errors=True)
         lake = _environ(root, f"thirty-{name}")
         ran = _ours(lake, _night(1), _night(30), "--until", "know", *(["--range"] if as_range else []))
-        figures.append({"what": f"30 nights, {name}", "seconds": [sum(ran.told["stages"][s] for s in DAY_BY_DAY)]})
-    return figures
+        yield {f"30 nights, {name}": [sum(ran.told["stages"][stage] for stage in DAY_BY_DAY)]}
 
 
 def _night(number: int) -> date:

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from conf import Settings
-from jobs import night_score, pipeline
+from jobs import night_judge, night_score, pipeline
 from jobs.engines.base import engines, score_columns
 from jobs.errors import Busy, DataRefused, Failed, Usage
 from jobs.explain import explain
@@ -239,6 +239,22 @@ def test_an_edited_rule_moves_its_members_the_same_night(spark: SparkSession, co
         ("cleo", "calm", "left", "rule_edit"),
         ("cleo", "new", "entered", "rule_edit"),
     ]
+
+
+def test_of_many_customers_the_same_moves_are_told(
+    spark: SparkSession, copy: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There only those are judged once more who are not what they were."""
+    rules = segment("recharged", "recharge_count >= 2") + segment("new", "days_since_active < 2")
+    (copy.root / "conf" / "segments" / "mine.toml").write_text(rules)
+    run_night(copy.settings(), LAST, progress=Progress())
+    of_few = digests(copy.settings(), LAST)
+    assert of_few[f"mart.segment_transitions {LAST}"][0] > 0
+    monkeypatch.setattr(night_judge, "MANY_CUSTOMERS", 0)
+    for sent_to_all in (0, 10):
+        monkeypatch.setattr(night_judge, "SENT_TO_ALL", sent_to_all)
+        run_night(copy.settings(), LAST, stage="judge", progress=Progress())
+        assert digests(copy.settings(), LAST) == of_few
 
 
 class Broken:

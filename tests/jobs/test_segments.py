@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 import conf
 from conf import Segment
@@ -234,6 +235,34 @@ def test_who_moved_and_where(spark: SparkSession) -> None:
         ("up", "segment", "ready_for_first_transfer", None, None, "left", "customer"),
         ("up", "segment", "sender", None, None, "entered", "customer"),
     ]
+
+
+def test_who_moved_on_any_of_the_nights(spark: SparkSession) -> None:
+    def on(night: date, *rows: Row) -> DataFrame:
+        return held_frame(spark, rows).withColumn("as_of_date", F.lit(night))
+
+    before = on(ago(2), *({"customer_id": name} for name in ("same", "level", "segments", "back", "gone", "stage")))
+    first = on(
+        ago(1),
+        {"customer_id": "same"},
+        {"customer_id": "level", "level": "sender"},
+        {"customer_id": "segments", "segments": "a"},
+        {"customer_id": "back", "segments": "a"},
+        {"customer_id": "stage"},
+        {"customer_id": "new"},
+    )
+    last = on(
+        NIGHT,
+        {"customer_id": "same"},
+        {"customer_id": "level", "level": "sender"},
+        {"customer_id": "segments", "segments": "a b"},
+        {"customer_id": "back"},
+        {"customer_id": "stage", "lifecycle": "dormant"},
+        {"customer_id": "new"},
+    )
+    told = segments.moved(first.unionByName(last), before, nights=2)
+    # She who is gone tells no move, but looks like one who came.
+    assert sorted(row[0] for row in told.collect()) == ["back", "gone", "level", "new", "segments", "stage"]
 
 
 def test_on_the_first_night_everything_is_entered_because_it_is_the_first(spark: SparkSession) -> None:

@@ -83,16 +83,24 @@ def delta_files(database: duckdb.DuckDBPyConnection, table: Path) -> Files:
 class Tables:
     """The tables of the oracle: read as relations (SQL in brackets), written a night at a time.
 
-    `beneath` is a lake of Delta tables: it answers for the nights of a table that were not written here.
+    `beneath` is a lake of Delta tables: it answers for the nights of a table that were not written here, up to
+    `beneath_until`.
     """
 
     def __init__(
-        self, database: duckdb.DuckDBPyConnection, settings: Settings, root: Path, *, beneath: Path | None = None
+        self,
+        database: duckdb.DuckDBPyConnection,
+        settings: Settings,
+        root: Path,
+        *,
+        beneath: Path | None = None,
+        beneath_until: date = date.max,
     ) -> None:
         self.database = database
         self.settings = settings
         self.root = root
         self.beneath = beneath
+        self.beneath_until = beneath_until
         self.written: set[tuple[str, date]] = set()
         self._files: dict[str, dict[date, Sequence[str]]] = {}
 
@@ -100,7 +108,8 @@ class Tables:
         """The files of a table, by night. What was written here wins."""
         if name not in self._files:
             layer, short = name.split(".")
-            found = dict(delta_files(self.database, self.beneath / layer / short)) if self.beneath else {}
+            told = delta_files(self.database, self.beneath / layer / short) if self.beneath else {}
+            found = {day: files for day, files in told.items() if day <= self.beneath_until}
             for folder in (self.root / layer / short).glob("as_of_date=*"):
                 day = date.fromisoformat(folder.name.removeprefix("as_of_date="))
                 found[day] = [str(folder / "rows.parquet")]
