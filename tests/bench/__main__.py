@@ -52,16 +52,17 @@ def side_by_side(work: Path, name: str, form: str, runs: int) -> Iterator[dict[s
     progress = progress_for(quiet=False)
     size, folder = SIZES[name], work / f"{name}-{form}"
     base.make(work / "base", progress)
-    is_made = (folder / "delivered.json").exists()
-    if not is_made:
+    if not (folder / "delivered.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        with progress.step(f"make tonight of {name}"):
+            told = scaled.make_tonight(folder, work / "base", size, form)
+        (folder / "delivered.json").write_text(json.dumps(told))
     overlay = scaled.overlay(folder, form)
-    if not is_made:
-        with progress.step(f"make yesterday and tonight of {name}"):
-            delivered = scaled.make_tonight(folder, work / "base", size, form)
+    if not (folder / "ready").exists():
+        with progress.step(f"make yesterday of {name}"):
             scaled.make_yesterday(folder, work / "base", size, overlay, progress)
-        (folder / "delivered.json").write_text(json.dumps(delivered))
+        (folder / "ready").touch()
     delivered = json.loads((folder / "delivered.json").read_text())
     environ = {
         "CLM_LAKE": str(folder / "lake"),

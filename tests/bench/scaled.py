@@ -77,7 +77,10 @@ def moved(column: str, copy: str, start: int) -> str:
 
 
 def make_yesterday(folder: Path, base: Path, size: Size, overlay: Path | None, progress: Progress) -> None:
-    """A lake of `size.customers` customers of a long past: yesterday's snapshots, and postings that may come again."""
+    """A lake of `size.customers` customers of a long past: yesterday's snapshots, and postings that may come again.
+
+    Tables that are there already stay, so that what was killed is taken up again.
+    """
     keys = folder / "token_keys.toml"
     keys.touch(mode=0o600)
     keys.write_text((base / keys.name).read_text())
@@ -87,6 +90,8 @@ def make_yesterday(folder: Path, base: Path, size: Size, overlay: Path | None, p
     with opened(settings, "run", first, YESTERDAY, None, progress) as night:
         for table in pipeline.tables(settings):
             days = _nights_of(settings, table, size)
+            if night.ledger.published(table.name, days[0], days[-1]):
+                continue
             staged = night.stage(table.name, _copied(night, base / "lake", table, size, days), days)
             night.publish(staged, {}, announced_empty=days)
         for source in settings.sources:
