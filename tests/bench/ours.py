@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -58,12 +59,15 @@ def main() -> int:
     asked = parser.parse_args()
     settings, clock = conf.load(), Clocked()
     last = asked.last or asked.first
+    load = partial(backfill, settings, reason="the bench measures it", until=asked.until, progress=clock)
     if asked.range:
-        backfill(settings, asked.first, last, reason="the bench measures it", until=asked.until, progress=clock)
+        load(asked.first, last)
     else:
         for day in days_between(asked.first, last):
-            for stage in (None,) if asked.until == STAGES[-1] else STAGES[: STAGES.index(asked.until) + 1]:
-                run_night(settings, day, stage=stage, progress=clock)
+            if asked.until == STAGES[-1]:
+                run_night(settings, day, progress=clock)
+            else:
+                load(day, day)
     stages: dict[str, float] = defaultdict(float)
     for step, seconds in clock.seconds.items():
         if (stage := step.split()[0]) in STAGES:

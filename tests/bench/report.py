@@ -90,6 +90,8 @@ def _same_rows(ours: Result, theirs: Result) -> str:
     """Whether both came to the same number of rows, by table; what they hold `make oracle` compares."""
     a, b = ours.get("rows", {}), theirs.get("rows", {})
     shared = sorted({*a} & {*b})
+    if not shared:
+        return ""
     differing = [f"{table} ({a[table]:,} and {b[table]:,})" for table in shared if a[table] != b[table]]
     if differing:
         return f"Of {len(shared)} tables the numbers of rows differ in {', '.join(differing)}."

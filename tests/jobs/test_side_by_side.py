@@ -45,6 +45,19 @@ def test_no_more_are_under_way_than_allowed(spark: SparkSession):
     assert most == 2
 
 
+def test_each_has_a_turn_at_the_cores_of_its_own(spark: SparkSession):
+    """Else the one task of a small question waits for all the tasks of what was asked before it."""
+    both = threading.Barrier(2)
+
+    def pool() -> str | None:
+        both.wait(10)
+        return spark.sparkContext.getLocalProperty("spark.scheduler.pool")
+
+    assert spark.conf.get("spark.scheduler.mode") == "FAIR"
+    assert len({*side_by_side(spark, [pool, pool], 2), None}) == 3
+    assert spark.sparkContext.getLocalProperty("spark.scheduler.pool") is None
+
+
 def test_after_an_error_nothing_new_begins_and_what_is_under_way_ends(spark: SparkSession):
     done: list[str] = []
     is_under_way, has_failed = threading.Event(), threading.Event()
