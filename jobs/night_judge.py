@@ -77,12 +77,13 @@ def _judge(night: Night, days: Sequence[date]) -> None:
 def _stage(night: Night, days: Sequence[date], failed: Mapping[str, str]) -> list[Staged]:
     """The segments and the moves; of many customers the moves of those only whom the segments show to have moved."""
     customers = night.rows([CUSTOMER_PROFILE.name], days[0], days[-1])
-    if night.starts_with(days[0]) or customers < MANY_CUSTOMERS:
+    before = _before(night, days[0]) if customers >= MANY_CUSTOMERS else None
+    if before is None:
         return night.side_by_side(
             [partial(_stage_segments, night, days, failed), partial(_stage_moves, night, days, failed)]
         )
     judged = _stage_segments(night, days, failed)
-    moved = segments.moved(judged.frame, known_on(night.lake, days[0] - ONE_DAY), nights=len(days)).persist()
+    moved = segments.moved(judged.frame, before, nights=len(days)).persist()
     try:
         is_small = moved.count() < SENT_TO_ALL
         return [judged, _stage_moves(night, days, failed, of=F.broadcast(moved) if is_small else moved)]

@@ -144,15 +144,16 @@ def spark_options(settings: Settings, *, few_rows: bool = False) -> dict[str, st
 def open_session(settings: Settings, *, few_rows: bool = False) -> SparkSession:
     """Start Spark with Delta, or take up the Java that `spark-submit` has started for this process.
 
-    `few_rows` is what `jobs.workload` says of a lake and its nights; one that is open already stays as it is.
+    `few_rows` is what `jobs.workload` says of a lake and its nights. A session that is open already stays as it is.
     """
+    if (opened := SparkSession.getActiveSession()) is not None:
+        return opened
     java_version()
     # PySpark would log whole plans and, of cast errors, values; what went wrong is said by the command itself.
     logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder
-    few_rows = few_rows and SparkSession.getActiveSession() is None
     for key, value in spark_options(settings, few_rows=few_rows).items():
         builder = builder.config(key, value)  # pyright: ignore[reportAttributeAccessIssue]
     spark = builder.getOrCreate()  # pyright: ignore[reportAttributeAccessIssue]

@@ -72,7 +72,8 @@ def main() -> int:
     for step, seconds in clock.seconds.items():
         if (stage := step.split()[0]) in STAGES:
             stages[stage] += seconds
-    rows = {table.name: _rows(Ledger.open(settings.ledger_url), table.name, last) for table in tables(settings)}
+    ledger = Ledger.open(settings.ledger_url)
+    rows = {table.name: _rows(ledger, table.name, last) for table in tables(settings)}
     print(json.dumps({"stages": stages, "seconds_by_step": clock.seconds, "rows": rows}))
     return 0
 

@@ -80,7 +80,8 @@ def _side_by_side(size: str, form: str, runs: Sequence[Result]) -> str:
     lines.append(compared("read, GB", lambda run: run["bytes_read"] / 1e9))
     lines.append(compared("written, GB", lambda run: run["bytes_written"] / 1e9))
     dearest = sorted(_steps(ours[-1]).items(), key=lambda step: -step[1])[:8]
-    lines.append(f"\n{_same_rows(ours[-1], theirs[-1])}")
+    if said := _same_rows(ours[-1], theirs[-1]):
+        lines.append(f"\n{said}")
     lines.append("\nThe lake's dearest steps, of which two run at a time, s:")
     lines.append(", ".join(f"{what} {seconds:,.0f}" for what, seconds in dearest) + ".\n")
     return "\n".join(lines) + "\n"
